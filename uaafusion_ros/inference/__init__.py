@@ -1,0 +1,1 @@
+"""Numpy frames in, numpy products out; the one path that node, bags and command line share."""

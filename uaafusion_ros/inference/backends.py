@@ -1,0 +1,128 @@
+"""Runs a model on a device: numpy luminance in, numpy maps out."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.network.unfolding import FusionOutput, Output, UAAFusion
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+@dataclass(frozen=True)
+class NetworkArrays:
+    """What the network computed for one frame; what was not asked for is None.
+
+    fused, infrared_weight, attention: float32 [H,W] in 0..1. mask, regions: class ids uint8 [H,W].
+    contribution_infrared, contribution_visible: float32 [C].
+    """
+
+    fused: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    infrared_weight: np.ndarray | None = None
+    attention: np.ndarray | None = None
+    regions: np.ndarray | None = None
+    contribution_infrared: np.ndarray | None = None
+    contribution_visible: np.ndarray | None = None
+
+
+class Backend(Protocol):
+    """One model, ready to run."""
+
+    device: str
+
+    def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
+        """Fuse two luminance images float32 [H,W] in 0..1 of equal size."""
+
+    def close(self) -> None:
+        """Release the model and its memory."""
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device.
+
+    Raises:
+        SettingsError: an unknown name, or CUDA where there is none.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise SettingsError(f"device is {device!r}, expected auto, cpu, cuda or cuda:N") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise SettingsError(f"device is {device!r}, expected auto, cpu, cuda or cuda:N")
+    if chosen.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (chosen.index or 0) >= count:
+            raise SettingsError(
+                f"device is {device!r}, but torch sees {count} CUDA devices; use cpu or auto, or "
+                "install a torch build that fits this machine's driver"
+            )
+    return chosen
+
+
+class TorchBackend:
+    """PyTorch on CPU or CUDA, in float32 or mixed precision."""
+
+    def __init__(self, model: UAAFusion, device: str = "auto", precision: str = "float32") -> None:
+        if precision not in PRECISIONS:
+            raise SettingsError(f"precision is {precision!r}, expected one of {list(PRECISIONS)}")
+        self._device = resolve_device(device)
+        if self._device.type == "cpu" and precision == "float16":
+            raise SettingsError("precision float16 needs CUDA; on the CPU use float32 or bfloat16")
+        self._type = PRECISIONS[precision]
+        self._model: UAAFusion | None = model.prepare_for_inference().to(self._device)
+        self.device = str(self._device)
+
+    def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
+        """See `Backend.run`."""
+        if self._model is None:
+            raise RuntimeError("this backend was closed")
+        mixed = self._type != torch.float32
+        with torch.no_grad(), torch.autocast(self._device.type, self._type, enabled=mixed):
+            result = self._model(self._tensor(infrared), self._tensor(visible), outputs)
+            return _to_arrays(result)
+
+    def close(self) -> None:
+        """Release the model; on CUDA give its memory back to the driver."""
+        self._model = None
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _tensor(self, image: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(image))[None, None].to(self._device)
+
+
+def _to_arrays(result: FusionOutput) -> NetworkArrays:
+    contributions = result.contributions
+    scores = result.scores_BCHW
+    return NetworkArrays(
+        fused=_numpy(result.fused_B1HW),
+        mask=None if scores is None else _ids(scores.argmax(dim=1)),
+        infrared_weight=_numpy(contributions.infrared_weight_B1HW) if contributions else None,
+        attention=_numpy(result.attention_B1HW),
+        regions=None if result.labels_BHW is None else _ids(result.labels_BHW),
+        contribution_infrared=_numpy(contributions.infrared_BC) if contributions else None,
+        contribution_visible=_numpy(contributions.visible_BC) if contributions else None,
+    )
+
+
+def _numpy(values: Tensor | None) -> np.ndarray | None:
+    return None if values is None else values.float().cpu().numpy()[0].squeeze()
+
+
+def _ids(labels_BHW: Tensor) -> np.ndarray:
+    return labels_BHW[0].to(torch.uint8).cpu().numpy()

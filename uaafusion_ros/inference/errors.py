@@ -1,0 +1,11 @@
+"""Errors of the frame path."""
+
+from __future__ import annotations
+
+
+class FrameError(ValueError):
+    """A frame that cannot be fused: what was found, what was expected, what to do."""
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown or impossible: what was found and what is allowed."""

@@ -1,0 +1,1 @@
+"""The method in pure torch: no ROS, no OpenCV, no files but checkpoints."""

@@ -1,0 +1,191 @@
+"""Which source helps which region, and where the segmentation's evidence grows along the stages.
+
+Contributions are section III-B of the paper (arXiv 2502.01467); the pathway attention, integrated
+gradients (Sundararajan et al. 2017) along the network's own trajectory, is section III-D.
+
+Shape legend: B batch, C classes, H and W pixels. Images are luminance in 0..1. `S` is anything
+that maps [B,1,H,W] to class scores [B,C,H,W]; region R_c is where the labels equal c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Scorer = Callable[[Tensor], Tensor]
+
+#: Keeps the ratio of two zero contributions at one half (the release's constant).
+RATIO_EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """How much each source supports each class in its region.
+
+    infrared_BC, visible_BC: contributions, zero or more; zero where a class has no region.
+    infrared_weight_B1HW: w_i in 0..1, constant over each region; w_v is 1 - w_i.
+    """
+
+    infrared_BC: Tensor
+    visible_BC: Tensor
+    infrared_weight_B1HW: Tensor
+
+
+def region_areas(labels_BHW: Tensor, classes: int) -> Tensor:
+    """Return the number of pixels of every class's region, [B,C]."""
+    ones = torch.ones_like(labels_BHW, dtype=torch.float32).flatten(1)
+    return _sum_by_label(ones, labels_BHW, classes)
+
+
+def region_scores(scores_BCHW: Tensor, labels_BHW: Tensor) -> Tensor:
+    """Return F_c, the mean score of class c over its own region, [B,C]; zero without a region."""
+    own = scores_BCHW.gather(1, labels_BHW[:, None])[:, 0].flatten(1)
+    classes = scores_BCHW.shape[1]
+    sums = _sum_by_label(own.float(), labels_BHW, classes)
+    return sums / region_areas(labels_BHW, classes).clamp(min=1)
+
+
+def per_class_contributions(
+    scorer: Scorer,
+    source_B1HW: Tensor,
+    labels_BHW: Tensor,
+    *,
+    steps: int,
+    classes: int,
+    whole_image: bool = False,
+) -> Tensor:
+    """Integrated gradients of each F_c, summed over R_c and divided by its area: [B,C] (released).
+
+    Args:
+        steps: N points k/N, k = 1..N, on the straight path from black to the source.
+        whole_image: sum over all pixels instead of the region's, where completeness holds.
+    """
+    areas = region_areas(labels_BHW, classes)
+    present = [int(label) for label in labels_BHW.unique()]
+    sums = torch.zeros_like(areas)
+    for step in range(1, steps + 1):
+        with torch.enable_grad():
+            # In this order as the release: a pixel next to a kink of ReLU6 can fall on its other
+            # side by one rounding, which moves a contribution by a thousandth.
+            point = (source_B1HW.detach() * step / steps).requires_grad_(True)
+            # Images of a batch do not see each other, so one pass serves them all.
+            means = region_scores(scorer(point), labels_BHW).sum(dim=0)
+        for label in present:
+            last = label == present[-1]
+            (gradient,) = torch.autograd.grad(means[label], point, retain_graph=not last)
+            influence = gradient * source_B1HW
+            if not whole_image:
+                influence = influence * (labels_BHW[:, None] == label)
+            sums[:, label] += influence.flatten(1).sum(dim=1)
+    return (sums / steps / areas.clamp(min=1)).relu()
+
+
+def single_threaded(
+    function: Callable[[Tensor], Tensor], sources: Sequence[Tensor]
+) -> list[Tensor]:
+    """Apply `function` to every source, each on one thread of its own.
+
+    Convolutions add in an order that depends on the number of threads. One a source makes the
+    result the same on any number of cores, and keeps two cores busy all the same.
+    """
+    if sources[0].device.type != "cpu":
+        return [function(source) for source in sources]
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(
+            len(sources), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            return list(pool.map(function, sources))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def weights_from_contributions(
+    infrared_BC: Tensor, visible_BC: Tensor, labels_BHW: Tensor
+) -> Tensor:
+    """Return w_i [B,1,H,W], the infrared share of the two contributions (paper, equation 12)."""
+    share = (infrared_BC + RATIO_EPSILON) / (infrared_BC + visible_BC + 2 * RATIO_EPSILON)
+    return paint_regions(share, labels_BHW)
+
+
+def weights_from_evidence(
+    infrared_BC: Tensor, visible_BC: Tensor, labels_BHW: Tensor, temperature: float
+) -> Tensor:
+    """Return w_i [B,1,H,W] = sigmoid((F_c(i) - F_c(v)) / temperature), smooth around equality."""
+    return paint_regions(((infrared_BC - visible_BC) / temperature).sigmoid(), labels_BHW)
+
+
+def paint_regions(values_BC: Tensor, labels_BHW: Tensor) -> Tensor:
+    """Give every pixel its region's value: [B,C] and labels [B,H,W] to [B,1,H,W]."""
+    return values_BC.gather(1, labels_BHW.flatten(1)).view_as(labels_BHW)[:, None]
+
+
+class PathwayAttention:
+    """A_k, integrated gradients along the trajectory f_0, f_1, … of one forward pass.
+
+    Args:
+        scorer: S.
+        guide_BCHW: M, the scores of f_0, or the one-hot ground truth in training.
+        smoothing: width of the box (pixels, odd) that the gradient is averaged over.
+    """
+
+    def __init__(self, scorer: Scorer, guide_BCHW: Tensor, *, smoothing: int = 1) -> None:
+        self._scorer = scorer
+        self._guide = guide_BCHW.detach()
+        self._smoothing = smoothing
+        self.value_B1HW: Tensor | None = None
+        self._stage = 0
+        self._previous: Tensor | None = None
+
+    def update(self, fused_B1HW: Tensor) -> Tensor | None:
+        """Enter stage k with f_k; return A_k [B,1,H,W], or None for A_0 = 0.
+
+        The gradient is taken with f_k detached: attention steers a stage, it is not trained
+        through.
+        """
+        fused = fused_B1HW.detach()
+        if self._previous is not None:
+            self._stage += 1
+            gain = self._gradient(fused) * (fused - self._previous)
+            if self._smoothing > 1:
+                gain = box_mean(gain, self._smoothing)
+            k = self._stage
+            past = 0.0 if self.value_B1HW is None else self.value_B1HW * (k - 1)
+            self.value_B1HW = (past + gain) / k
+        self._previous = fused
+        return self.value_B1HW
+
+    def _gradient(self, fused_B1HW: Tensor) -> Tensor:
+        with torch.enable_grad():
+            point = fused_B1HW.clone().requires_grad_(True)
+            scores = self._scorer(point)
+            # The mean of M*S over an image is around 1e-7 a pixel, below what half precision
+            # resolves; so the sum is differentiated and divided afterwards.
+            agreement = (self._guide * scores).sum(dtype=torch.float32)
+            (gradient,) = torch.autograd.grad(agreement, point)
+        return gradient / self._guide[0].numel()
+
+
+def normalise_attention(attention_B1HW: Tensor) -> Tensor:
+    """Divide A_k [B,1,H,W] by its root mean square over each image.
+
+    The release feeds A_k, about 1e-7, to a sigmoid, which makes it one half everywhere.
+    """
+    attention = attention_B1HW.float()
+    power = attention.square().mean(dim=(1, 2, 3), keepdim=True)
+    return attention * (power + torch.finfo(torch.float32).tiny).rsqrt()
+
+
+def box_mean(image_B1HW: Tensor, width: int) -> Tensor:
+    """Average over a box of `width` pixels (odd); at the border over what lies inside."""
+    return F.avg_pool2d(image_B1HW, width, stride=1, padding=width // 2, count_include_pad=False)
+
+
+def _sum_by_label(values_BP: Tensor, labels_BHW: Tensor, classes: int) -> Tensor:
+    sums = values_BP.new_zeros(values_BP.shape[0], classes)
+    return sums.scatter_add(1, labels_BHW.flatten(1), values_BP)

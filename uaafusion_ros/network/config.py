@@ -1,0 +1,141 @@
+"""One description of a model: its shape, its way of attribution and its classes.
+
+It is stored inside the checkpoint, so that a file is all that is needed to rebuild the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+ENCODERS = ("mobilenet_v2", "efficientnet_lite0")
+DECODERS = ("deeplab", "pyramid")
+SCORES = ("sigmoid", "softmax")
+ATTENTIONS = ("normalised", "raw", "off")
+CONTRIBUTIONS = ("completeness", "per_class")
+
+#: Class names and colours (RGB) of the FMB data set, which the released checkpoint was trained on.
+FMB_CLASSES: dict[str, tuple[int, int, int]] = {
+    "unlabelled": (0, 0, 0),
+    "road": (112, 96, 128),
+    "sidewalk": (228, 130, 196),
+    "building": (120, 110, 100),
+    "traffic light": (255, 176, 0),
+    "traffic sign": (255, 240, 70),
+    "vegetation": (88, 150, 60),
+    "sky": (110, 180, 235),
+    "person": (235, 50, 60),
+    "car": (50, 90, 230),
+    "truck": (20, 140, 160),
+    "bus": (0, 200, 160),
+    "motorcycle": (160, 60, 220),
+    "bicycle": (200, 120, 255),
+    "pole": (190, 190, 190),
+}
+
+
+class ConfigError(ValueError):
+    """A model description that names something unknown or impossible."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Describes a UAAFusion model; the defaults are the authors' release (arXiv 2502.01467).
+
+    Raises:
+        ConfigError: an unknown choice or an impossible number, with what is allowed.
+    """
+
+    classes: tuple[str, ...] = tuple(FMB_CLASSES)
+    #: One RGB colour in 0..255 a class.
+    palette: tuple[tuple[int, int, int], ...] = tuple(FMB_CLASSES.values())
+
+    encoder: str = "mobilenet_v2"
+    #: ``deeplab`` is the release's; ``pyramid`` sums features of four scales and is far cheaper.
+    decoder: str = "deeplab"
+    decoder_channels: int = 256
+    #: Resolution of the deepest features, as a fraction 1/16 or 1/32 of the image.
+    output_stride: int = 16
+    scores: str = "sigmoid"
+
+    stages: int = 5
+    channels: int = 32
+    #: 2 runs the proximal steps at half resolution on 2x2 pixels folded into channels.
+    unshuffle: int = 1
+
+    attention: str = "raw"
+    #: Width in pixels (odd) of the box that the pathway gradient is averaged over; 1 is none.
+    attention_smoothing: int = 1
+    contributions: str = "per_class"
+    #: N, the number of points on the straight path of ``per_class``.
+    attribution_steps: int = 5
+    #: tau of w_i = sigmoid((F_c(i) - F_c(v)) / tau); 0 takes the ratio of the contributions.
+    weight_temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_choice("encoder", self.encoder, ENCODERS)
+        _check_choice("decoder", self.decoder, DECODERS)
+        _check_choice("scores", self.scores, SCORES)
+        _check_choice("attention", self.attention, ATTENTIONS)
+        _check_choice("contributions", self.contributions, CONTRIBUTIONS)
+        _check_choice("output_stride", self.output_stride, (16, 32))
+        _check_choice("unshuffle", self.unshuffle, (1, 2, 4))
+        for name in ("stages", "channels", "decoder_channels", "attribution_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.channels % 2:
+            raise ConfigError(f"channels is {self.channels}, expected an even number")
+        if self.attention_smoothing < 1 or self.attention_smoothing % 2 == 0:
+            raise ConfigError(
+                f"attention_smoothing is {self.attention_smoothing}, expected an odd number >= 1"
+            )
+        if self.weight_temperature < 0:
+            raise ConfigError(f"weight_temperature is {self.weight_temperature}, expected >= 0")
+        self._check_classes()
+
+    def _check_classes(self) -> None:
+        if not 2 <= len(self.classes) <= 255:
+            raise ConfigError(f"{len(self.classes)} classes, expected 2 to 255")
+        if len(self.palette) != len(self.classes):
+            raise ConfigError(
+                f"palette has {len(self.palette)} colours for {len(self.classes)} classes, "
+                "expected one each"
+            )
+        for colour in self.palette:
+            if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+                raise ConfigError(f"palette entry {colour}, expected three numbers in 0..255")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Rebuild a description from `to_dict`.
+
+        Raises:
+            ConfigError: unknown fields or values.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"unknown model settings {unknown}, expected some of {sorted(known)}")
+        values = dict(values)
+        try:
+            if "classes" in values:
+                values["classes"] = tuple(str(name) for name in values["classes"])
+            if "palette" in values:
+                values["palette"] = tuple(
+                    (int(red), int(green), int(blue)) for red, green, blue in values["palette"]
+                )
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"malformed model settings: {error}") from error
+
+
+def _check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name} is {value!r}, expected one of {list(allowed)}")

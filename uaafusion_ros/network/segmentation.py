@@ -1,0 +1,266 @@
+"""The segmentation network S: luminance in, class scores out.
+
+Encoders of the MobileNetV2 family (Sandler et al. 2018; Liu 2020 for EfficientNet-Lite) are built
+from one table. Two decoders stand on them: the release's DeepLabV3+ decoder and a feature pyramid.
+
+Shape legend: B batch, C classes, H and W pixels of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from uaafusion_ros.network.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class BlockRow:
+    """One row of an encoder table: `repeats` inverted residual blocks, the first with `stride`."""
+
+    expansion: int
+    channels: int
+    repeats: int
+    stride: int
+    kernel: int = 3
+
+
+@dataclass(frozen=True)
+class EncoderTable:
+    """The shape of an encoder; rows 1, 2, 4 and 6 end the scales 1/4, 1/8, 1/16 and 1/32."""
+
+    stem_channels: int
+    rows: tuple[BlockRow, ...]
+    norm_epsilon: float
+
+
+ENCODER_TABLES = {
+    "mobilenet_v2": EncoderTable(
+        stem_channels=32,
+        rows=(
+            BlockRow(1, 16, 1, 1),
+            BlockRow(6, 24, 2, 2),
+            BlockRow(6, 32, 3, 2),
+            BlockRow(6, 64, 4, 2),
+            BlockRow(6, 96, 3, 1),
+            BlockRow(6, 160, 3, 2),
+            BlockRow(6, 320, 1, 1),
+        ),
+        norm_epsilon=1e-5,
+    ),
+    "efficientnet_lite0": EncoderTable(
+        stem_channels=32,
+        rows=(
+            BlockRow(1, 16, 1, 1),
+            BlockRow(6, 24, 2, 2),
+            BlockRow(6, 40, 2, 2, kernel=5),
+            BlockRow(6, 80, 3, 2),
+            BlockRow(6, 112, 3, 1, kernel=5),
+            BlockRow(6, 192, 4, 2, kernel=5),
+            BlockRow(6, 320, 1, 1),
+        ),
+        norm_epsilon=1e-3,
+    ),
+}
+SCALE_ROWS = (1, 2, 4, 6)
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch norm and activation; `fold` merges the first two for inference."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        dilation: int = 1,
+        bias: bool = False,
+        epsilon: float = 1e-5,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            stride,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+        )
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels, eps=epsilon)
+        self.activation = activation if activation is not None else nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.activation(self.norm(self.conv(features)))
+
+    def fold(self) -> None:
+        """Merge the batch norm's running statistics into the convolution; no training after it."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
+            self.norm = nn.Identity()
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, project (Sandler et al. 2018, figure 3)."""
+
+    def __init__(
+        self, in_channels: int, row: BlockRow, stride: int, dilation: int, epsilon: float
+    ) -> None:
+        super().__init__()
+        hidden = in_channels * row.expansion
+        layers: list[nn.Module] = []
+        if row.expansion > 1:
+            layers.append(ConvNorm(in_channels, hidden, 1, epsilon=epsilon, activation=nn.ReLU6()))
+        layers.append(
+            ConvNorm(
+                hidden,
+                hidden,
+                row.kernel,
+                stride=stride,
+                groups=hidden,
+                dilation=dilation,
+                epsilon=epsilon,
+                activation=nn.ReLU6(),
+            )
+        )
+        layers.append(ConvNorm(hidden, row.channels, 1, epsilon=epsilon))
+        self.layers = nn.Sequential(*layers)
+        self.residual = stride == 1 and in_channels == row.channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        result = self.layers(features)
+        return features + result if self.residual else result
+
+
+class Encoder(nn.Module):
+    """Returns the features at 1/4, 1/8, 1/16 and the deepest scale."""
+
+    def __init__(self, table: EncoderTable, output_stride: int) -> None:
+        super().__init__()
+        self.stem = ConvNorm(
+            1, table.stem_channels, 3, stride=2, epsilon=table.norm_epsilon, activation=nn.ReLU6()
+        )
+        rows: list[nn.Module] = []
+        channels, scale, dilation = table.stem_channels, 2, 1
+        for row in table.rows:
+            blocks: list[nn.Module] = []
+            for index in range(row.repeats):
+                stride = row.stride if index == 0 else 1
+                block_dilation = dilation
+                if stride == 2 and scale == output_stride:
+                    # The block that gives up its stride keeps dilation 1; those after it take 2,
+                    # so that each still sees what it saw when it was trained with the stride.
+                    stride, dilation = 1, 2
+                scale *= stride
+                blocks.append(
+                    InvertedResidual(channels, row, stride, block_dilation, table.norm_epsilon)
+                )
+                channels = row.channels
+            rows.append(nn.Sequential(*blocks))
+        self.rows = nn.ModuleList(rows)
+        self.scale_channels = tuple(table.rows[index].channels for index in SCALE_ROWS)
+
+    def forward(self, luminance_B1HW: Tensor) -> list[Tensor]:
+        features = self.stem(luminance_B1HW)
+        scales = []
+        for index, row in enumerate(self.rows):
+            features = row(features)
+            if index in SCALE_ROWS:
+                scales.append(features)
+        return scales
+
+
+class DeepLabDecoder(nn.Module):
+    """The release's decoder: the deepest features beside the finest, two wide convolutions."""
+
+    LOW_LEVEL_CHANNELS = 48
+
+    def __init__(self, scale_channels: Iterable[int], channels: int) -> None:
+        super().__init__()
+        low, *_, high = scale_channels
+        self.shortcut = ConvNorm(low, self.LOW_LEVEL_CHANNELS, 1, bias=True, activation=nn.ReLU())
+        self.merge = ConvNorm(
+            high + self.LOW_LEVEL_CHANNELS, channels, 3, bias=True, activation=nn.ReLU()
+        )
+        self.refine = ConvNorm(channels, channels, 3, bias=True, activation=nn.ReLU())
+        self.dropout_merge, self.dropout_refine = nn.Dropout(0.5), nn.Dropout(0.1)
+
+    def forward(self, scales: list[Tensor]) -> Tensor:
+        low = self.shortcut(scales[0])
+        high = resize(scales[-1], low)
+        merged = self.dropout_merge(self.merge(torch.cat((high, low), dim=1)))
+        return self.dropout_refine(self.refine(merged))
+
+
+class PyramidDecoder(nn.Module):
+    """Sums four scales from coarse to fine (Lin et al. 2017), with the image's mean as context."""
+
+    def __init__(self, scale_channels: Iterable[int], channels: int) -> None:
+        super().__init__()
+        widths = tuple(scale_channels)
+        self.lateral = nn.ModuleList(ConvNorm(width, channels, 1, bias=False) for width in widths)
+        self.context = nn.Sequential(nn.Conv2d(widths[-1], channels, 1), nn.ReLU())
+        self.smooth = nn.ModuleList(
+            ConvNorm(channels, channels, 3, activation=nn.ReLU()) for _ in widths
+        )
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, scales: list[Tensor]) -> Tensor:
+        # adaptive_avg_pool2d has no second place in ONNX's fixed-shape runtimes; mean has.
+        features = self.lateral[-1](scales[-1]) + self.context(
+            scales[-1].mean(dim=(2, 3), keepdim=True)
+        )
+        features = self.smooth[-1](features)
+        for index in range(len(scales) - 2, -1, -1):
+            fine = self.lateral[index](scales[index])
+            features = self.smooth[index](fine + resize(features, fine))
+        return self.dropout(features)
+
+
+class SegmentationNetwork(nn.Module):
+    """S: luminance [B,1,H,W] in 0..1 to class scores [B,C,H,W] in 0..1 (paper, section III-C).
+
+    Any size from 32x32 up, odd sizes included.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(ENCODER_TABLES[config.encoder], config.output_stride)
+        decoder = DeepLabDecoder if config.decoder == "deeplab" else PyramidDecoder
+        self.decoder = decoder(self.encoder.scale_channels, config.decoder_channels)
+        self.classifier = nn.Conv2d(config.decoder_channels, len(config.classes), 1)
+        self.softmax = config.scores == "softmax"
+
+    def logits(self, luminance_B1HW: Tensor) -> Tensor:
+        """Return class logits [B,C,H,W]."""
+        coarse = self.classifier(self.decoder(self.encoder(luminance_B1HW)))
+        return resize(coarse, luminance_B1HW)
+
+    def forward(self, luminance_B1HW: Tensor) -> Tensor:
+        """Return class scores [B,C,H,W] in 0..1."""
+        return self.scores(self.logits(luminance_B1HW))
+
+    def scores(self, logits_BCHW: Tensor) -> Tensor:
+        """Turn logits into scores, each class alone (sigmoid) or against the others (softmax)."""
+        return logits_BCHW.softmax(dim=1) if self.softmax else logits_BCHW.sigmoid()
+
+    def fold(self) -> None:
+        """Merge every batch norm into its convolution; for inference only."""
+        for module in self.modules():
+            if isinstance(module, ConvNorm):
+                module.fold()
+
+
+def resize(features: Tensor, like: Tensor) -> Tensor:
+    """Resize [B,N,h,w] bilinearly, corners aligned, to the height and width of `like`."""
+    return F.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=True)

@@ -1,0 +1,1 @@
+"""The synthetic street: aligned infrared and visible frames with their class labels."""

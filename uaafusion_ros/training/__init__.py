@@ -1,0 +1,1 @@
+"""Training of the segmentation and fusion networks; offline, no ROS."""

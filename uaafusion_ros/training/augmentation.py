@@ -1,0 +1,191 @@
+"""Augmentation that fits the sensors: one geometry for a moment, photometry for each camera.
+
+Images are float32 [H,W] in 0..1, labels uint8 [H,W].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from uaafusion_ros.training.datasets import Sample
+
+#: Roughly how warm the classes of the FMB numbering look to a thermal camera, 0..1.
+TYPICAL_WARMTH = (
+    *(0.4, 0.45, 0.45, 0.5, 0.5, 0.35, 0.4, 0.12),
+    *(0.85, 0.55, 0.55, 0.55, 0.65, 0.6, 0.4),
+)
+PERSON = 8
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A crop of a sample, float32 in 0..1."""
+
+    visible: np.ndarray
+    infrared: np.ndarray | None
+    labels: np.ndarray | None
+
+
+def random_crop(
+    sample: Sample,
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    scales: tuple[float, float] = (0.6, 1.6),
+) -> Patch:
+    """Scale, crop and mirror all images of a sample alike; labels keep their ids."""
+    rows, columns = sample.visible.shape
+    scale = float(np.exp(rng.uniform(*np.log(scales))))
+    scale = max(scale, (height + 1) / rows, (width + 1) / columns)
+    size = (max(width, round(columns * scale)), max(height, round(rows * scale)))
+    top = int(rng.integers(0, size[1] - height + 1))
+    left = int(rng.integers(0, size[0] - width + 1))
+    mirrored = rng.random() < 0.5
+
+    def cut(image: np.ndarray | None, interpolation: int) -> np.ndarray | None:
+        if image is None:
+            return None
+        resized = cv2.resize(image, size, interpolation=interpolation)
+        patch = resized[top : top + height, left : left + width]
+        return np.ascontiguousarray(patch[:, ::-1] if mirrored else patch)
+
+    smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    visible = cut(sample.visible, smooth)
+    infrared = cut(sample.infrared, smooth)
+    assert visible is not None
+    return Patch(
+        visible.astype(np.float32) / 255,
+        None if infrared is None else infrared.astype(np.float32) / 255,
+        cut(sample.labels, cv2.INTER_NEAREST),
+    )
+
+
+def vary_visible(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Exposure, gamma, noise, blur and now and then glare or night."""
+    if rng.random() < 0.3:
+        image = image ** rng.uniform(1.2, 2.5) * rng.uniform(0.25, 0.9)
+    if rng.random() < 0.2:
+        image = _add_glare(image, rng)
+    return _vary(image, rng)
+
+
+def vary_infrared(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gain, offset, noise and drift of a thermal camera; rarely white-hot turned black-hot."""
+    if rng.random() < 0.1:
+        image = 1 - image
+    if rng.random() < 0.3:
+        rows, columns = image.shape
+        slope = np.linspace(-1, 1, columns, dtype=np.float32) * rng.uniform(-0.1, 0.1)
+        image = (
+            image
+            + slope
+            + np.linspace(-1, 1, rows, dtype=np.float32)[:, None] * rng.uniform(-0.1, 0.1)
+        )
+    return _vary(np.clip(image, 0, 1), rng)
+
+
+def imitate_infrared(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Repaint a labelled visible frame the way a thermal camera might see it.
+
+    Every class gets a warmth around its typical one; the texture that is left is the visible one,
+    weakened and often inverted, under the blur of a thermal lens.
+    """
+    warmth = np.asarray(TYPICAL_WARMTH, np.float32)
+    warmth = np.clip(warmth + rng.normal(0, 0.12, warmth.shape), 0, 1).astype(np.float32)
+    base = warmth[np.minimum(labels, len(warmth) - 1)]
+    base = np.where(labels == 0, 0.45, base).astype(np.float32)
+    base = cv2.GaussianBlur(base, (0, 0), rng.uniform(0.6, 1.6))
+    mean = cv2.blur(image, (31, 31))
+    texture = (image - mean) * rng.uniform(-0.8, 0.8) + (mean - 0.5) * rng.uniform(-0.3, 0.3)
+    return np.clip(base + texture, 0, 1).astype(np.float32)
+
+
+class PeoplePaster:
+    """Pastes people cut from labelled frames: warm in the infrared image, dim in the visible."""
+
+    MINIMUM_HEIGHT = 24
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self._cutouts: list[tuple[np.ndarray, np.ndarray]] = []
+        for sample in samples:
+            if sample.labels is not None:
+                self._collect(sample.visible, sample.labels)
+
+    def __len__(self) -> int:
+        return len(self._cutouts)
+
+    def _collect(self, image: np.ndarray, labels: np.ndarray) -> None:
+        count, regions, boxes, _ = cv2.connectedComponentsWithStats(
+            (labels == PERSON).astype(np.uint8)
+        )
+        for index in range(1, count):
+            left, top, width, height, _ = boxes[index]
+            if height < self.MINIMUM_HEIGHT or not 0.2 < width / height < 0.9:
+                continue
+            window = np.s_[top : top + height, left : left + width]
+            self._cutouts.append((image[window].copy(), (regions[window] == index)))
+
+    def paste(self, patch: Patch, rng: np.random.Generator) -> Patch:
+        """Return the patch with one to four people more, their pixels labelled as such."""
+        if patch.infrared is None or patch.labels is None or not self._cutouts:
+            return patch
+        infrared, visible = patch.infrared.copy(), patch.visible.copy()
+        labels = patch.labels.copy()
+        for _ in range(int(rng.integers(1, 5))):
+            self._paste_one(infrared, visible, labels, rng)
+        return Patch(visible, infrared, labels)
+
+    def _paste_one(
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+    ) -> None:
+        image, mask = self._cutouts[int(rng.integers(len(self._cutouts)))]
+        rows, columns = labels.shape
+        height = int(np.clip(np.exp(rng.uniform(np.log(16), np.log(0.7 * rows))), 16, rows))
+        width = max(4, round(image.shape[1] * height / image.shape[0]))
+        if width >= columns:
+            return
+        texture = cv2.resize(image, (width, height)).astype(np.float32) / 255
+        soft = cv2.resize(mask.astype(np.float32), (width, height))
+        if rng.random() < 0.5:
+            texture, soft = texture[:, ::-1], soft[:, ::-1]
+        # Feet stand where the ground is: the nearer (taller), the lower in the image.
+        ground = rows * (0.45 + 0.55 * height / rows)
+        bottom = int(np.clip(ground + rng.normal(0, 0.06) * rows, height, rows))
+        left = int(rng.integers(0, columns - width))
+        window = np.s_[bottom - height : bottom, left : left + width]
+        alpha = cv2.GaussianBlur(soft, (0, 0), 0.7)
+        around = float(infrared[window].mean())
+        warm = np.clip(around + rng.uniform(0.15, 0.5), 0, 1)
+        heat = warm + (texture - texture.mean()) * rng.uniform(-0.3, 0.3)
+        infrared[window] += alpha * (np.clip(heat, 0, 1) - infrared[window])
+        dim = float(visible[window].mean()) * rng.uniform(0.4, 1.2)
+        dark = dim + (texture - texture.mean()) * rng.uniform(0.05, 0.5)
+        visible[window] += alpha * (np.clip(dark, 0, 1) - visible[window])
+        labels[window][soft > 0.5] = PERSON
+
+
+def _vary(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    image = image * rng.uniform(0.7, 1.3) + rng.uniform(-0.12, 0.12)
+    image = np.clip(image, 0, 1) ** rng.uniform(0.7, 1.5)
+    if rng.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.3))
+    if rng.random() < 0.5:
+        image = image + rng.normal(0, rng.uniform(0.003, 0.03), image.shape)
+    return np.clip(image, 0, 1).astype(np.float32)
+
+
+def _add_glare(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    rows, columns = image.shape
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        radius = rng.uniform(0.02, 0.12) * columns
+        distance = np.hypot(y - rng.uniform(0.2, 0.9) * rows, x - rng.uniform(0, 1) * columns)
+        image = image + rng.uniform(0.4, 1.2) * np.exp(-distance / radius)
+    return np.clip(image, 0, 1)

@@ -276,7 +276,8 @@ class UAAFusion(nn.Module):
             if target is not None:
                 fused = torch.lerp(fused, target, self.step_sizes[index])
             folded, memories = stage(self._fold(fused), self._fold_gate(gate), memories)
-            fused = self._unfold_pixels(folded, height, width)
+            # Autocast hands back half precision; the data step and the attribution keep theirs.
+            fused = self._unfold_pixels(folded, height, width).to(start.dtype)
         gate = torch.full_like(start, 0.5) if gate is None else gate
         return (fused if needs_last else None), gate
 

@@ -87,6 +87,12 @@ def vary_infrared(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _vary(np.clip(image, 0, 1), rng)
 
 
+def vary_exposure(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gain and gamma alone: noise would teach the fusion to draw noise."""
+    image = np.clip(image * rng.uniform(0.75, 1.25), 0, 1) ** rng.uniform(0.75, 1.35)
+    return image.astype(np.float32)
+
+
 def imitate_infrared(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Repaint a labelled visible frame the way a thermal camera might see it.
 

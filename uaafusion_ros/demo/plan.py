@@ -1,0 +1,130 @@
+"""What the demo shall show, and the command lines of the processes that show it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from uaafusion_ros.demo.topics import INFRARED, INPUTS, LATCHED_TOPICS, TOPICS, VISIBLE
+from uaafusion_ros.inference.errors import SettingsError
+
+STREET_SIZE = (320, 256)
+"""Width and height of the demo's street: small enough that two CPU cores fuse it several times a
+second."""
+
+PREPARED_IMAGES = 1000
+"""Most images of the street that are rendered before the first is sent, so that rendering takes no
+time from the model afterwards."""
+
+DIAGNOSTICS_PERIOD = 0.5
+QUEUE_DEPTH = 30
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """What to show, for how long, and where to put it.
+
+    Raises:
+        SettingsError: values that cannot be used.
+    """
+
+    out: Path
+    infrared: Path | None
+    visible: Path | None
+    seconds: float
+    rate: float
+    condition: str
+    model: str
+
+    def __post_init__(self) -> None:
+        from uaafusion_ros.scenes.street import Condition
+
+        for name in ("seconds", "rate"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise SettingsError(f"{name} is {getattr(self, name)}, expected more than 0")
+        if self.condition not in get_args(Condition):
+            raise SettingsError(
+                f"condition is {self.condition!r}, expected one of {list(get_args(Condition))}"
+            )
+        if (self.infrared is None) != (self.visible is None):
+            raise SettingsError("images need both folders: give --infrared DIR and --visible DIR")
+        for folder in (self.infrared, self.visible):
+            if folder is not None and not folder.is_dir():
+                raise SettingsError(f"{folder} is not a folder; expected one of images")
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs to send."""
+        return max(1, round(self.seconds * self.rate))
+
+    @property
+    def source(self) -> str:
+        """Where the images come from, in words."""
+        if self.infrared is None:
+            return f"synthetic street, {self.condition}"
+        return f"{self.infrared} and {self.visible}"
+
+
+def recorder_arguments(bag: Path) -> list[str]:
+    """Command line of the recorder that writes ``bag``."""
+    arguments = ["--bag", str(bag)]
+    for topic, message_type in TOPICS.items():
+        option = "--latched-topic" if topic in LATCHED_TOPICS else "--topic"
+        arguments += [option, topic, message_type]
+    return arguments
+
+
+def node_arguments(plan: DemoPlan) -> list[str]:
+    """Command line of the fusion node."""
+    parameters: dict[str, object] = {"diagnostics_period": DIAGNOSTICS_PERIOD}
+    for topic in (INFRARED, VISIBLE):
+        parameters |= _latched(topic, "subscription")
+    if plan.model:
+        parameters["model"] = plan.model
+    return _ros_arguments(parameters)
+
+
+def replay_arguments(plan: DemoPlan, wait_for_subscribers: float) -> list[str]:
+    """Command line of the camera replay; it waits so many seconds for somebody to listen."""
+    parameters: dict[str, object] = {
+        "rate": float(plan.rate),
+        "count": plan.pairs,
+        "wait_for_subscribers": wait_for_subscribers,
+    }
+    for topic in INPUTS:
+        parameters |= _latched(topic, "publisher")
+    if plan.infrared is not None and plan.visible is not None:
+        parameters |= {
+            "source": "folders",
+            "infrared_folder": str(plan.infrared.absolute()),
+            "visible_folder": str(plan.visible.absolute()),
+        }
+    else:
+        width, height = STREET_SIZE
+        parameters |= {
+            "source": "street",
+            "condition": plan.condition,
+            "width": width,
+            "height": height,
+            "prepared_images": min(2 * plan.pairs, PREPARED_IMAGES),
+        }
+    return _ros_arguments(parameters)
+
+
+def _latched(topic: str, role: str) -> dict[str, object]:
+    """QoS that loses nothing when DDS introduces a subscriber only after the first images.
+
+    On a busy machine that takes longer than anybody would want to wait beforehand.
+    """
+    qos = {"durability": "transient_local", "reliability": "reliable", "depth": QUEUE_DEPTH}
+    return {f"qos_overrides.{topic}.{role}.{policy}": value for policy, value in qos.items()}
+
+
+def _ros_arguments(parameters: dict[str, object]) -> list[str]:
+    # Values are YAML to ROS; JSON's quotes keep it from finding other meanings in a path.
+    arguments = ["--ros-args"]
+    for name, value in parameters.items():
+        arguments += ["-p", f"{name}:={json.dumps(value, ensure_ascii=False)}"]
+    return arguments

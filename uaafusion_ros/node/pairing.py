@@ -1,0 +1,405 @@
+"""Pairing of two stamped streams, infrared and visible, by closest stamp. No ROS in here.
+
+Aim: as many pairs as possible within `max_skew`, and among pairings of that many the smallest
+total skew. Pairs do not cross in time: crossed ones can be exchanged for uncrossed ones no further
+apart, so no pairing of two recordings beats the best uncrossed one.
+
+When is a pair final? A pending frame is either used among the pending ones or left over for frames
+to come, and those are newer than the newest of their stream. `_Solution` rates the pending frames
+for every possible left-over, as a Viterbi decoder does; left-overs that no frame to come can make
+worthwhile are struck out, and the first pair is emitted once all the others agree on it:
+
+* Equal stamps at the head of both queues are emitted as soon as both have arrived.
+* Other pairs wait until neither frame can get a closer partner. A stream of steady rhythm is
+  trusted to keep it (`predict`): its next frame is not expected before 3/4 of its shortest recent
+  interval. Pairs up to 3/8 of a period apart are then emitted at once, and so is the exact partner
+  among the frames of a faster stream while max_skew is below 3/4 of the slower stream's period.
+* What is undecided after `max_wait` gets what the best pairing of the frames at hand gives it.
+
+Without `predict`, with streams in order and no wait run out, the result is the optimum. A burst in
+a stream that was steady may cost a closer partner or, rarely, a pair.
+
+With a max_skew of a period or more, a lost frame leaves two ways to pair all that follow: with
+their own partners, or each with its neighbour's, which gains a pair if the other stream loses one
+too. The frames then wait until one way has won or `max_wait` is over. Of steady streams (`predict`)
+they then keep their own partners: a few pairs fewer, but no skew of a period. Half a period is the
+max_skew that avoids all this.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, deque
+from dataclasses import dataclass
+from enum import Enum
+from operator import attrgetter, itemgetter
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+INFRARED = "infrared"
+VISIBLE = "visible"
+
+HISTORY = 64  # stamps remembered per stream, and samples kept for diagnostics
+RHYTHM_INTERVALS = 32  # recent intervals that must be alike to trust a rhythm …
+RHYTHM_INTERVALS_MINIMUM = 16  # … and how many must have been seen
+LOOKAHEAD = 64  # frames that may wait in both streams before the oldest is decided
+OFFSET_SAMPLES_MINIMUM = 8
+
+
+class DropReason(str, Enum):
+    """Why an image took part in no pair, or its pair in no result."""
+
+    UNPAIRED = "unpaired"  # no partner within max_skew in time, or a closer frame took it
+    OUT_OF_ORDER = "out_of_order"  # arrived after a newer frame of its stream was paired
+    DUPLICATE_STAMP = "duplicate_stamp"  # its stream had this stamp before
+    UNSET_STAMP = "unset_stamp"  # zero or negative
+    RESET = "reset"  # waited when stamps ran backwards (bag loop), or came late from before
+    OVERFLOW = "overflow"  # its queue was full
+    SUPERSEDED = "superseded"  # a newer pair was ready first; counted by the consumer of the pairs
+
+
+@dataclass(frozen=True)
+class Pair(Generic[T]):
+    """Two items that belong together; stamps as handed in, in nanoseconds."""
+
+    infrared: T
+    visible: T
+    infrared_stamp: int
+    visible_stamp: int
+    skew: int  # infrared_stamp + infrared_offset - visible_stamp
+
+
+@dataclass(frozen=True)
+class _Entry(Generic[T]):
+    stamp: int  # on the visible clock
+    item: T
+    arrived: int
+
+
+class _Stream(Generic[T]):
+    """Pending frames of one stream, oldest first, and what is known of its stamps."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pending: list[_Entry[T]] = []
+        self.stale_from = 0  # after a reset: frames from here on may still be of the last round …
+        self.stale_left = 0  # … and this many are believed to be
+        self.forget()
+
+    def forget(self) -> None:
+        self.history: list[int] = []  # recent stamps, sorted
+        self.paired_until: int | None = None
+
+    def insert(self, entry: _Entry[T]) -> None:
+        insort(self.pending, entry, key=attrgetter("stamp"))
+        insort(self.history, entry.stamp)
+        del self.history[:-HISTORY]
+
+    @property
+    def stamps(self) -> list[int]:
+        return [entry.stamp for entry in self.pending]
+
+    @property
+    def newest(self) -> int | None:
+        return self.history[-1] if self.history else None
+
+    def nearest_seen(self, stamp: int) -> int | None:
+        return min(self.history, key=lambda seen: abs(seen - stamp), default=None)
+
+    def steady_interval(self) -> int | None:
+        """Shortest recent interval of a stream with a rhythm, else None."""
+        recent = self.history[-RHYTHM_INTERVALS - 1 :]
+        intervals = [later - earlier for earlier, later in itertools.pairwise(recent)]
+        if len(intervals) < RHYTHM_INTERVALS_MINIMUM:
+            return None
+        shortest = min(intervals)
+        return shortest if 2 * shortest >= statistics.median(intervals) else None
+
+
+class _Solution:
+    """Best pairing of the first i infrared and the first j visible frames, for every i and j.
+
+    `table[i][j]` holds its value, pairs before skew, and its first pair as indices, if any. Ties go
+    to the earlier pair.
+    """
+
+    def __init__(self, infrared: list[int], visible: list[int], max_skew: int) -> None:
+        self.infrared, self.visible, self.max_skew = infrared, visible, max_skew
+        self.pair_value = (max_skew + 1) * (min(len(infrared), len(visible)) + 1)
+        columns = len(visible) + 1
+        self.table: list[list[tuple[int, tuple[int, int] | None]]] = [[(0, None)] * columns]
+        for i, stamp in enumerate(infrared):
+            above = self.table[-1]
+            # Only the columns within reach of this frame need work.
+            start = bisect_left(visible, stamp - max_skew)
+            stop = bisect_right(visible, stamp + max_skew)
+            row = above[: start + 1]
+            for j in range(start, stop):
+                unpaired = max(above[j + 1], row[j], key=itemgetter(0))
+                value, first = above[j]
+                value += self.pair_value - abs(stamp - visible[j])
+                row.append((value, first or (i, j)) if value > unpaired[0] else unpaired)
+            row += [row[-1]] * (columns - len(row))
+            self.table.append(row)
+
+    def certain(self, infrared_from: int, visible_from: int) -> tuple[int, int] | None:
+        """First pair, if no frames to come, with stamps from these on, can change it.
+
+        The last row and column are the best pairings with the newest frames of one stream left
+        over. To what the frames to come achieve by themselves, a frame left over adds a pair at
+        best, no closer than their first stamp allows; that must be worth more than using it now.
+        """
+        first = self.best()
+        column = [row[-1] for row in self.table]
+        for stamps, cells, others_from in (
+            (self.infrared, column, visible_from),
+            (self.visible, self.table[-1], infrared_from),
+        ):
+            for stamp, (without, its_first), (value, _) in zip(
+                stamps, cells[:-1], cells[1:], strict=True
+            ):
+                skew = max(0, others_from - stamp)
+                worth_leaving = skew <= self.max_skew and value - without < self.pair_value - skew
+                if its_first != first and worth_leaving:
+                    return None
+        return first
+
+    def best(self, until: int | None = None) -> tuple[int, int] | None:
+        """First pair of the best pairing; of the frames before `until`, if these have a pair."""
+        first = None
+        if until is not None:
+            row = self.table[bisect_left(self.infrared, until)]
+            first = row[bisect_left(self.visible, until)][1]
+        return first or self.table[-1][-1][1]
+
+
+class StampPairing(Generic[T]):
+    """Pairs infrared and visible items by stamp, in stamp order; rules in the module's text.
+
+    Not thread-safe: callers hold a lock. Stamps, skews and times are integer nanoseconds; `now` is
+    a monotonic clock of the caller's. Methods that take it return the pairs that became final.
+    For both streams, at any time: received == paired + dropped + pending.
+
+    Args:
+        max_skew: largest distance within a pair; 0 pairs equal stamps only.
+        max_wait: longest time on the `now` clock that an item stays undecided; 0 pairs nothing.
+        queue_size: most items pending per stream; beyond, the oldest is decided at once.
+        infrared_offset: added to infrared stamps before comparison.
+        predict: trust a steady stream to stay so, for low latency; off for recordings.
+        backward_tolerance: a stamp older than its stream's newest by more than this resets the
+            pairing; a smaller step back is reordering and sorted in.
+
+    Attributes:
+        received, paired, drops, resets: counts since construction; drops by stream and reason.
+        recent_skews: skews of the last pairs.
+        recent_misses: of the last unpaired items, infrared minus visible stamp of item and nearest
+            seen partner, offset applied.
+
+    Raises:
+        ValueError: a negative limit, or a queue size below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_skew: int,
+        max_wait: int,
+        queue_size: int,
+        infrared_offset: int = 0,
+        predict: bool = True,
+        backward_tolerance: int = 200_000_000,
+    ) -> None:
+        if min(max_skew, max_wait, backward_tolerance) < 0 or queue_size < 1:
+            raise ValueError(
+                f"max_skew {max_skew}, max_wait {max_wait} and backward_tolerance "
+                f"{backward_tolerance} must be 0 or more, queue_size {queue_size} 1 or more"
+            )
+        self.max_skew = max_skew
+        self.max_wait = max_wait
+        self.queue_size = queue_size
+        self.infrared_offset = infrared_offset
+        self._predict = predict
+        self._backward_tolerance = backward_tolerance
+        self._infrared: _Stream[T] = _Stream(INFRARED)
+        self._visible: _Stream[T] = _Stream(VISIBLE)
+        self._streams = (self._infrared, self._visible)
+        self.received = {INFRARED: 0, VISIBLE: 0}
+        self.paired = 0
+        self.drops: Counter[tuple[str, DropReason]] = Counter()
+        self.resets = 0
+        self.recent_skews: deque[int] = deque(maxlen=HISTORY)
+        self.recent_misses: deque[int] = deque(maxlen=HISTORY)
+        self._misses_since_pair = 0
+
+    def add_infrared(self, stamp: int, item: T, now: int) -> list[Pair[T]]:
+        return self._add(self._infrared, self._visible, stamp, self.infrared_offset, item, now)
+
+    def add_visible(self, stamp: int, item: T, now: int) -> list[Pair[T]]:
+        return self._add(self._visible, self._infrared, stamp, 0, item, now)
+
+    def poll(self, now: int) -> list[Pair[T]]:
+        """Decide what has waited for `max_wait`."""
+        return self._settle(now)
+
+    def next_deadline(self) -> int | None:
+        """When `poll` is due on the `now` clock; None while nothing waits."""
+        arrivals = [entry.arrived for stream in self._streams for entry in stream.pending]
+        return min(arrivals) + self.max_wait if arrivals else None
+
+    def flush(self) -> list[Pair[T]]:
+        """End of a recording: pair what can be paired and count the rest as unpaired."""
+        return self._finish(DropReason.UNPAIRED)
+
+    @property
+    def pending(self) -> dict[str, int]:
+        return {stream.name: len(stream.pending) for stream in self._streams}
+
+    def suggested_infrared_offset(self) -> int | None:
+        """The offset that recent stamps ask for, or None while there are too few.
+
+        From the skews of pairs or, once pairs fail to appear, from the nearest stamps. Of two
+        steady streams these tell the offset up to whole periods only.
+        """
+        without_pairs = self._misses_since_pair >= OFFSET_SAMPLES_MINIMUM
+        samples = self.recent_misses if without_pairs else self.recent_skews
+        if len(samples) < OFFSET_SAMPLES_MINIMUM:
+            return None
+        return self.infrared_offset - round(statistics.median(samples))
+
+    def _add(
+        self, own: _Stream[T], other: _Stream[T], stamp: int, offset: int, item: T, now: int
+    ) -> list[Pair[T]]:
+        self.received[own.name] += 1
+        pairs: list[Pair[T]] = []
+        if stamp <= 0:
+            refusal: DropReason | None = DropReason.UNSET_STAMP
+        else:
+            stamp += offset
+            if own.newest is not None and stamp < own.newest - self._backward_tolerance:
+                pairs = self._reset(own, other)
+            refusal = self._refusal(own, other, stamp)
+        if refusal:
+            self.drops[own.name, refusal] += 1
+        else:
+            own.insert(_Entry(stamp, item, now))
+        pairs += self._settle(now)
+        if len(own.pending) > self.queue_size and other.newest is not None:
+            # Frames that the other stream has passed are no victims of the queue's bound.
+            oldest = other.pending[0].stamp if other.pending else other.newest
+            passed = bisect_left(own.stamps, oldest - self.max_skew)
+            self._drop(own, slice(passed), DropReason.UNPAIRED)
+        while len(own.pending) > self.queue_size:
+            pairs += self._decide(own, 0, DropReason.OVERFLOW) + self._settle(now)
+        return pairs
+
+    def _refusal(self, own: _Stream[T], other: _Stream[T], stamp: int) -> DropReason | None:
+        """Why a frame is not taken, if so."""
+        if own.stale_left:
+            # The other stream has looped already; the tail of the last round must not look like
+            # the future of this one.
+            ahead = other.newest is None or stamp > other.newest + self._backward_tolerance
+            if stamp > own.stale_from and ahead:
+                own.stale_left -= 1
+                return DropReason.RESET
+            own.stale_left = 0
+        if stamp in own.history:
+            return DropReason.DUPLICATE_STAMP
+        if own.paired_until is not None and stamp <= own.paired_until:
+            return DropReason.OUT_OF_ORDER
+        return None
+
+    def _reset(self, own: _Stream[T], other: _Stream[T]) -> list[Pair[T]]:
+        """Begin anew, as a stream has run backwards; pairs that still waited to be final are."""
+        self.resets += 1
+        pairs = self._finish(DropReason.RESET)
+        if other.newest is not None:
+            other.stale_from = other.newest - self._backward_tolerance
+            other.stale_left = self.queue_size
+        for stream in self._streams:
+            stream.forget()
+        return pairs
+
+    def _finish(self, reason: DropReason) -> list[Pair[T]]:
+        """Pair what is pending as well as can be, and drop the rest."""
+        pairs: list[Pair[T]] = []
+        while first := self._solve().best():
+            pairs.append(self._emit(*first))
+        for stream in self._streams:
+            self._drop(stream, slice(None), reason)
+        return pairs
+
+    def _settle(self, now: int) -> list[Pair[T]]:
+        """Emit what is certain, and decide what has waited too long."""
+        pairs: list[Pair[T]] = []
+        while True:
+            if first := self._certain():
+                pairs.append(self._emit(*first))
+            elif due := self._due(now):
+                pairs += self._decide(*due, DropReason.UNPAIRED)
+            else:
+                return pairs
+
+    def _certain(self) -> tuple[int, int] | None:
+        if not all(stream.pending for stream in self._streams):
+            return None
+        infrared_from, visible_from = (self._next_stamp(stream) for stream in self._streams)
+        return self._solve().certain(infrared_from, visible_from)
+
+    def _next_stamp(self, stream: _Stream[T]) -> int:
+        """Earliest stamp to expect from a stream that has had frames."""
+        interval = stream.steady_interval() if self._predict else None
+        return stream.history[-1] + max(1, 3 * (interval or 0) // 4)
+
+    def _due(self, now: int) -> tuple[_Stream[T], int] | None:
+        """Stream and index of a frame that must wait no longer."""
+        for stream in self._streams:
+            for index, entry in enumerate(stream.pending):
+                if now >= entry.arrived + self.max_wait:
+                    return stream, index
+        if min(self.pending.values()) > LOOKAHEAD:
+            return min(self._streams, key=lambda stream: stream.pending[0].stamp), 0
+        return None
+
+    def _decide(self, stream: _Stream[T], index: int, reason: DropReason) -> list[Pair[T]]:
+        """Bring forward the decision on a frame: emit the first pair up to it, or drop it alone."""
+        until = None
+        if self._predict and all(stream.steady_interval() for stream in self._streams):
+            # The frames at the end of the stream that leads have partners to come. Giving them the
+            # older ones of the stream that lags would put all pairs a frame apart, from here on.
+            until = min(self._next_stamp(stream) for stream in self._streams)
+        first = self._solve().best(until)
+        if first and first[self._streams.index(stream)] <= index:
+            return [self._emit(*first)]
+        self._drop(stream, slice(index, index + 1), reason)
+        return []
+
+    def _solve(self) -> _Solution:
+        return _Solution(self._infrared.stamps, self._visible.stamps, self.max_skew)
+
+    def _emit(self, i: int, j: int) -> Pair[T]:
+        """Take out a pair; the older frames of both streams have lost their chance by it."""
+        self._drop(self._infrared, slice(i), DropReason.UNPAIRED)
+        self._drop(self._visible, slice(j), DropReason.UNPAIRED)
+        infrared, visible = (stream.pending.pop(0) for stream in self._streams)
+        self._infrared.paired_until, self._visible.paired_until = infrared.stamp, visible.stamp
+        skew = infrared.stamp - visible.stamp
+        self.paired += 1
+        self.recent_skews.append(skew)
+        self._misses_since_pair = 0
+        infrared_stamp = infrared.stamp - self.infrared_offset
+        return Pair(infrared.item, visible.item, infrared_stamp, visible.stamp, skew)
+
+    def _drop(self, stream: _Stream[T], which: slice, reason: DropReason) -> None:
+        dropped = stream.stamps[which]
+        del stream.pending[which]
+        if dropped:
+            self.drops[stream.name, reason] += len(dropped)
+        if reason is DropReason.UNPAIRED:
+            sign, other = (1, self._visible) if stream is self._infrared else (-1, self._infrared)
+            for stamp in dropped:
+                if (nearest := other.nearest_seen(stamp)) is not None:
+                    self.recent_misses.append(sign * (stamp - nearest))
+                    self._misses_since_pair += 1

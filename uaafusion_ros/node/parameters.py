@@ -1,0 +1,246 @@
+"""Every parameter of the fusion node, declared once with description, range and default.
+
+Defaults of the frame path come from `PipelineSettings`; the others stand in the table below and
+nowhere else. ``config/fusion.yaml`` and the launch files only override.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.inference.settings import GAIN_CONTROLS, STRETCHES, PipelineSettings
+from uaafusion_ros.node.declarations import START, Declaration, ParameterError, check_value
+
+NO_HOMOGRAPHY = (0.0,) * 9
+"""Stands for "no homography": ROS parameters have no None, and empty arrays have no type."""
+
+SECOND = 1_000_000_000
+"""Nanoseconds."""
+
+_pipeline = PipelineSettings()
+
+
+RECONFIGURE = "takes effect on the next configure transition"
+REACTIVATE = "takes effect on the next activate transition"
+
+DECLARATIONS = (
+    Declaration(
+        "model",
+        "",
+        "Model file, or name of a shipped model; empty: uaafusion_edge",
+        fixed=RECONFIGURE,
+    ),
+    Declaration(
+        "device", "auto", "Where the model runs: auto, cpu, cuda or cuda:N", fixed=RECONFIGURE
+    ),
+    Declaration(
+        "precision",
+        "float32",
+        "Arithmetic of the model; the 16-bit ones are for GPUs",
+        choices=("float32", "float16", "bfloat16"),
+        fixed=RECONFIGURE,
+    ),
+    Declaration("autostart", True, "Configure and activate the node when it starts", fixed=START),
+    Declaration(
+        "input_transport",
+        "raw",
+        "raw subscribes Image; compressed subscribes CompressedImage on <topic>/compressed",
+        choices=("raw", "compressed"),
+        fixed=REACTIVATE,
+    ),
+    Declaration(
+        "max_skew",
+        0.05,
+        "Largest difference between the stamps of a pair, in seconds",
+        limits=(0.0, 10.0),
+    ),
+    Declaration(
+        "max_wait",
+        0.1,
+        "Longest time an image waits for a closer partner, in seconds",
+        limits=(0.0, 10.0),
+    ),
+    Declaration(
+        "infrared_offset",
+        0.0,
+        "Added to infrared stamps before pairing, in seconds; -0.08 for a clock 80 ms ahead",
+        limits=(-3600.0, 3600.0),
+    ),
+    Declaration(
+        "queue_size",
+        30,
+        "Images of each stream that may wait for a partner",
+        limits=(1, 1000),
+    ),
+    Declaration(
+        "gain.control",
+        _pipeline.gain_control,
+        "Range of 16-bit and float infrared images: percentiles of the image, or fixed limits",
+        choices=GAIN_CONTROLS,
+        field="gain_control",
+    ),
+    Declaration(
+        "gain.low_percentile",
+        _pipeline.gain_low_percentile,
+        "Percentile of the infrared image that becomes black",
+        limits=(0.0, 100.0),
+        field="gain_low_percentile",
+    ),
+    Declaration(
+        "gain.high_percentile",
+        _pipeline.gain_high_percentile,
+        "Percentile of the infrared image that becomes white",
+        limits=(0.0, 100.0),
+        field="gain_high_percentile",
+    ),
+    Declaration(
+        "gain.smoothing",
+        _pipeline.gain_smoothing,
+        "Smoothing of the gain over time: 0 takes each image alone, near 1 is slow",
+        limits=(0.0, 0.999),
+        field="gain_smoothing",
+    ),
+    Declaration(
+        "gain.minimum",
+        _pipeline.gain_minimum,
+        "Black of the fixed range, in counts, or kelvin if gain.kelvin_per_count is set",
+        limits=(-1e6, 1e6),
+        field="gain_minimum",
+    ),
+    Declaration(
+        "gain.maximum",
+        _pipeline.gain_maximum,
+        "White of the fixed range, in counts, or kelvin if gain.kelvin_per_count is set",
+        limits=(-1e6, 1e6),
+        field="gain_maximum",
+    ),
+    Declaration(
+        "gain.kelvin_per_count",
+        _pipeline.kelvin_per_count,
+        "Kelvin a count of a radiometric camera, for example 0.01; 0: not radiometric",
+        limits=(0.0, 10.0),
+        field="kelvin_per_count",
+    ),
+    Declaration(
+        "stretch.mode",
+        _pipeline.stretch,
+        "Stretch of the fused luminance to the full range",
+        choices=STRETCHES,
+        field="stretch",
+    ),
+    Declaration(
+        "stretch.smoothing",
+        _pipeline.stretch_smoothing,
+        "Smoothing of the stretch over time: 0 takes each image alone and may flicker",
+        limits=(0.0, 0.999),
+        field="stretch_smoothing",
+    ),
+    Declaration(
+        "max_side",
+        _pipeline.max_side,
+        "Longer side that the model sees, in pixels; 0: full resolution. Smaller is faster",
+        limits=(0, 8192),
+        field="max_side",
+    ),
+    Declaration(
+        "homography",
+        _pipeline.homography or NO_HOMOGRAPHY,
+        "Infrared pixel to visible pixel, 9 numbers row by row; all 0: the image is resized",
+        field="homography",
+    ),
+    Declaration(
+        "overlay_opacity",
+        0.5,
+        "Opacity of the class colours in segmentation/overlay",
+        limits=(0.0, 1.0),
+    ),
+    Declaration(
+        "diagnostics_period",
+        1.0,
+        "Time between two diagnostics messages, in seconds",
+        limits=(0.1, 60.0),
+        fixed=START,
+    ),
+)
+
+_BY_NAME = {declaration.name: declaration for declaration in DECLARATIONS}
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """What may change between two frames."""
+
+    pipeline: PipelineSettings
+    overlay_opacity: float
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """Values of all parameters, times in nanoseconds where they are compared with stamps."""
+
+    model: str
+    device: str
+    precision: str
+    input_transport: str
+    max_skew: int
+    max_wait: int
+    infrared_offset: int
+    queue_size: int
+    frame: FrameSettings
+
+
+def read_settings(node: Node, changes: Iterable[Parameter] = ()) -> NodeSettings:
+    """Values of all declared parameters, with ``changes`` put in their place.
+
+    Raises:
+        ParameterError: values that contradict each other.
+    """
+    values = {name: node.get_parameter(name).value for name in _BY_NAME}
+    values.update({change.name: change.value for change in changes if change.name in _BY_NAME})
+    for name, declaration in _BY_NAME.items():
+        check_value(declaration, values[name])
+    fields = {d.field: values[d.name] for d in DECLARATIONS if d.field}
+    homography = tuple(float(number) for number in fields["homography"])
+    fields["homography"] = None if homography == NO_HOMOGRAPHY else homography
+    try:
+        pipeline = PipelineSettings(**fields)
+    except SettingsError as error:
+        raise ParameterError(
+            f"{error}; parameters that depend on each other are set in one atomic call"
+        ) from error
+    return NodeSettings(
+        model=values["model"],
+        device=values["device"],
+        precision=values["precision"],
+        input_transport=values["input_transport"],
+        max_skew=round(values["max_skew"] * SECOND),
+        max_wait=round(values["max_wait"] * SECOND),
+        infrared_offset=round(values["infrared_offset"] * SECOND),
+        queue_size=values["queue_size"],
+        frame=FrameSettings(pipeline, values["overlay_opacity"]),
+    )
+
+
+def refusal(changes: Iterable[Parameter], state: str) -> str:
+    """Why one of ``changes`` cannot be made now; empty when all can.
+
+    Args:
+        changes: what somebody asks for.
+        state: the node's lifecycle state; parameters that are read on a transition can be changed
+            in the states before it.
+    """
+    changeable_in = {RECONFIGURE: ("unconfigured",), REACTIVATE: ("unconfigured", "inactive")}
+    for change in changes:
+        declaration = _BY_NAME.get(change.name)
+        states = changeable_in.get(declaration.fixed) if declaration else None
+        if declaration and states and state not in states:
+            return (
+                f"parameter {change.name} cannot change while the node is {state}: it "
+                f"{declaration.fixed}; bring the node to {states[-1]} first"
+            )
+    return ""

@@ -1,0 +1,177 @@
+"""The node's output topics: what is asked for, and publishing it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header, String
+
+from uaafusion_ros.inference.pipeline import FusionResult, Product
+from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
+from uaafusion_ros.node.camera_info import fused_camera_info
+from uaafusion_ros.node.images import image_message
+from uaafusion_ros.node.subscribers import OVERRIDABLE
+
+NOTHING = Product(0)
+
+
+class Output(Enum):
+    """Topics that follow the frames, with the products each is made of."""
+
+    FUSED = ("~/fused/image", Product.FUSED)
+    CAMERA_INFO = ("~/fused/camera_info", NOTHING)
+    MASK = ("~/segmentation/mask", Product.MASK)
+    MASK_OVERLAY = ("~/segmentation/overlay", Product.FUSED | Product.MASK)
+    ATTRIBUTION = (
+        "~/attribution/overlay",
+        Product.FUSED | Product.WEIGHT | Product.ATTENTION,
+    )
+    WEIGHT = ("~/attribution/infrared_weight", Product.WEIGHT)
+
+    def __init__(self, topic: str, products: Product) -> None:
+        self.topic = topic
+        self.products = products
+
+
+CLASSES_TOPIC = "~/segmentation/classes"
+
+
+@dataclass(frozen=True)
+class FrameOrigin:
+    """Where a fused frame comes from."""
+
+    header: Header
+    """The visible frame's header: all outputs carry it."""
+
+    height: int
+    width: int
+    camera_info: CameraInfo | None
+
+
+class Publishers:
+    """Lifecycle publishers of all outputs.
+
+    Args:
+        node: owns them; they publish while it is active.
+        classes: class names in the order of their ids.
+        palette: one RGB colour a class.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        classes: Sequence[str],
+        palette: Sequence[tuple[int, int, int]],
+    ) -> None:
+        self._node = node
+        self._classes = tuple(classes)
+        self._palette = tuple(palette)
+        # Reliable: RViz and recorders that ask for reliable topics would get nothing otherwise,
+        # and best-effort subscribers are served all the same.
+        self._publishers = {
+            output: node.create_lifecycle_publisher(
+                CameraInfo if output is Output.CAMERA_INFO else Image,
+                output.topic,
+                QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE),
+                qos_overriding_options=QoSOverridingOptions(OVERRIDABLE),
+            )
+            for output in Output
+        }
+        self._classes_publisher = node.create_lifecycle_publisher(
+            String,
+            CLASSES_TOPIC,
+            QoSProfile(
+                depth=1,
+                reliability=QoSReliabilityPolicy.RELIABLE,
+                durability=QoSDurabilityPolicy.TRANSIENT_LOCAL,
+            ),
+        )
+
+    def subscribers(self) -> dict[str, int]:
+        """Number of subscribers of each frame topic, by resolved name."""
+        return {
+            publisher.topic_name: publisher.get_subscription_count()
+            for publisher in self._publishers.values()
+        }
+
+    def requested(self, *, camera_info: bool) -> frozenset[Output]:
+        """Outputs that somebody subscribes to and that can be made now.
+
+        Args:
+            camera_info: whether the visible camera's description is known.
+        """
+        return frozenset(
+            output
+            for output, publisher in self._publishers.items()
+            if publisher.get_subscription_count() > 0
+            and (camera_info or output is not Output.CAMERA_INFO)
+        )
+
+    def publish_classes(self) -> None:
+        """Latches names and colours of the classes, as JSON, for all who read masks."""
+        description = {
+            "classes": [
+                {"id": index, "name": name, "rgb": list(rgb)}
+                for index, (name, rgb) in enumerate(zip(self._classes, self._palette, strict=True))
+            ]
+        }
+        self._classes_publisher.publish(String(data=json.dumps(description)))
+
+    def publish(
+        self,
+        requested: Collection[Output],
+        result: FusionResult | None,
+        origin: FrameOrigin,
+        opacity: float,
+    ) -> None:
+        """Makes and publishes the requested outputs of one frame.
+
+        Args:
+            requested: from `requested`.
+            result: has at least the products of ``requested``; None if they need none.
+            opacity: 0..1, of the class colours in the overlay.
+        """
+        if Output.CAMERA_INFO in requested and origin.camera_info is not None:
+            self._publishers[Output.CAMERA_INFO].publish(
+                fused_camera_info(origin.camera_info, origin.header, origin.height, origin.width)
+            )
+        if result is None:
+            return
+        for output in requested:
+            message = self._message(output, result, origin.header, opacity)
+            if message is not None:
+                self._publishers[output].publish(message)
+
+    def destroy(self) -> None:
+        """Takes all topics off the graph."""
+        for publisher in (*self._publishers.values(), self._classes_publisher):
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.clear()
+
+    def _message(
+        self, output: Output, result: FusionResult, header: Header, opacity: float
+    ) -> Image | None:
+        fused, mask = result.fused, result.mask
+        weight, attention = result.infrared_weight, result.attention
+        if output is Output.FUSED and fused is not None:
+            return image_message(fused, "bgr8", header)
+        if output is Output.MASK and mask is not None:
+            return image_message(mask, "mono8", header)
+        if output is Output.WEIGHT and weight is not None:
+            return image_message(weight, "32FC1", header)
+        if output is Output.MASK_OVERLAY and fused is not None and mask is not None:
+            overlay = mask_overlay(fused, mask, self._palette, opacity)
+            return image_message(overlay, "bgr8", header)
+        if output is Output.ATTRIBUTION and not (
+            fused is None or weight is None or attention is None
+        ):
+            overlay = attribution_overlay(fused, weight, attention)
+            return image_message(overlay, "bgr8", header)
+        return None

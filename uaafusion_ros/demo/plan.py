@@ -9,6 +9,8 @@ from typing import get_args
 
 from uaafusion_ros.demo.topics import INFRARED, INPUTS, LATCHED_TOPICS, TOPICS, VISIBLE
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.node.replay_sources import FolderSource, SourceError
+from uaafusion_ros.scenes.street import Condition
 
 STREET_SIZE = (320, 256)
 """Width and height of the demo's street: small enough that two CPU cores fuse it several times a
@@ -39,8 +41,6 @@ class DemoPlan:
     model: str
 
     def __post_init__(self) -> None:
-        from uaafusion_ros.scenes.street import Condition
-
         for name in ("seconds", "rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise SettingsError(f"{name} is {getattr(self, name)}, expected more than 0")
@@ -53,6 +53,11 @@ class DemoPlan:
         for folder in (self.infrared, self.visible):
             if folder is not None and not folder.is_dir():
                 raise SettingsError(f"{folder} is not a folder; expected one of images")
+        if self.infrared is not None and self.visible is not None:
+            try:
+                FolderSource(self.infrared, self.visible)
+            except SourceError as error:
+                raise SettingsError(str(error)) from error
 
     @property
     def pairs(self) -> int:

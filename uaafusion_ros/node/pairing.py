@@ -5,7 +5,7 @@ total skew. Pairs do not cross in time: crossed ones can be exchanged for uncros
 apart, so no pairing of two recordings beats the best uncrossed one.
 
 When is a pair final? A pending frame is either used among the pending ones or left over for frames
-to come, and those are newer than the newest of their stream. `_Solution` rates the pending frames
+to come, and those are newer than the newest of their stream. `Solution` rates the pending frames
 for every possible left-over, as a Viterbi decoder does; left-overs that no frame to come can make
 worthwhile are struck out, and the first pair is emitted once all the others agree on it:
 
@@ -28,23 +28,21 @@ max_skew that avoids all this.
 
 from __future__ import annotations
 
-import itertools
 import statistics
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import dataclass
 from enum import Enum
-from operator import attrgetter, itemgetter
 from typing import Generic, TypeVar
+
+from uaafusion_ros.node.pairing_solution import Solution
+from uaafusion_ros.node.pairing_stream import HISTORY, Entry, Stream
 
 T = TypeVar("T")
 
 INFRARED = "infrared"
 VISIBLE = "visible"
 
-HISTORY = 64  # stamps remembered per stream, and samples kept for diagnostics
-RHYTHM_INTERVALS = 32  # recent intervals that must be alike to trust a rhythm …
-RHYTHM_INTERVALS_MINIMUM = 16  # … and how many must have been seen
 LOOKAHEAD = 64  # frames that may wait in both streams before the oldest is decided
 OFFSET_SAMPLES_MINIMUM = 8
 
@@ -70,110 +68,6 @@ class Pair(Generic[T]):
     infrared_stamp: int
     visible_stamp: int
     skew: int  # infrared_stamp + infrared_offset - visible_stamp
-
-
-@dataclass(frozen=True)
-class _Entry(Generic[T]):
-    stamp: int  # on the visible clock
-    item: T
-    arrived: int
-
-
-class _Stream(Generic[T]):
-    """Pending frames of one stream, oldest first, and what is known of its stamps."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.pending: list[_Entry[T]] = []
-        self.stale_from = 0  # after a reset: frames from here on may still be of the last round …
-        self.stale_left = 0  # … and this many are believed to be
-        self.forget()
-
-    def forget(self) -> None:
-        self.history: list[int] = []  # recent stamps, sorted
-        self.paired_until: int | None = None
-
-    def insert(self, entry: _Entry[T]) -> None:
-        insort(self.pending, entry, key=attrgetter("stamp"))
-        insort(self.history, entry.stamp)
-        del self.history[:-HISTORY]
-
-    @property
-    def stamps(self) -> list[int]:
-        return [entry.stamp for entry in self.pending]
-
-    @property
-    def newest(self) -> int | None:
-        return self.history[-1] if self.history else None
-
-    def nearest_seen(self, stamp: int) -> int | None:
-        return min(self.history, key=lambda seen: abs(seen - stamp), default=None)
-
-    def steady_interval(self) -> int | None:
-        """Shortest recent interval of a stream with a rhythm, else None."""
-        recent = self.history[-RHYTHM_INTERVALS - 1 :]
-        intervals = [later - earlier for earlier, later in itertools.pairwise(recent)]
-        if len(intervals) < RHYTHM_INTERVALS_MINIMUM:
-            return None
-        shortest = min(intervals)
-        return shortest if 2 * shortest >= statistics.median(intervals) else None
-
-
-class _Solution:
-    """Best pairing of the first i infrared and the first j visible frames, for every i and j.
-
-    `table[i][j]` holds its value, pairs before skew, and its first pair as indices, if any. Ties go
-    to the earlier pair.
-    """
-
-    def __init__(self, infrared: list[int], visible: list[int], max_skew: int) -> None:
-        self.infrared, self.visible, self.max_skew = infrared, visible, max_skew
-        self.pair_value = (max_skew + 1) * (min(len(infrared), len(visible)) + 1)
-        columns = len(visible) + 1
-        self.table: list[list[tuple[int, tuple[int, int] | None]]] = [[(0, None)] * columns]
-        for i, stamp in enumerate(infrared):
-            above = self.table[-1]
-            # Only the columns within reach of this frame need work.
-            start = bisect_left(visible, stamp - max_skew)
-            stop = bisect_right(visible, stamp + max_skew)
-            row = above[: start + 1]
-            for j in range(start, stop):
-                unpaired = max(above[j + 1], row[j], key=itemgetter(0))
-                value, first = above[j]
-                value += self.pair_value - abs(stamp - visible[j])
-                row.append((value, first or (i, j)) if value > unpaired[0] else unpaired)
-            row += [row[-1]] * (columns - len(row))
-            self.table.append(row)
-
-    def certain(self, infrared_from: int, visible_from: int) -> tuple[int, int] | None:
-        """First pair, if no frames to come, with stamps from these on, can change it.
-
-        The last row and column are the best pairings with the newest frames of one stream left
-        over. To what the frames to come achieve by themselves, a frame left over adds a pair at
-        best, no closer than their first stamp allows; that must be worth more than using it now.
-        """
-        first = self.best()
-        column = [row[-1] for row in self.table]
-        for stamps, cells, others_from in (
-            (self.infrared, column, visible_from),
-            (self.visible, self.table[-1], infrared_from),
-        ):
-            for stamp, (without, its_first), (value, _) in zip(
-                stamps, cells[:-1], cells[1:], strict=True
-            ):
-                skew = max(0, others_from - stamp)
-                worth_leaving = skew <= self.max_skew and value - without < self.pair_value - skew
-                if its_first != first and worth_leaving:
-                    return None
-        return first
-
-    def best(self, until: int | None = None) -> tuple[int, int] | None:
-        """First pair of the best pairing; of the frames before `until`, if these have a pair."""
-        first = None
-        if until is not None:
-            row = self.table[bisect_left(self.infrared, until)]
-            first = row[bisect_left(self.visible, until)][1]
-        return first or self.table[-1][-1][1]
 
 
 class StampPairing(Generic[T]):
@@ -223,8 +117,8 @@ class StampPairing(Generic[T]):
         self.infrared_offset = infrared_offset
         self._predict = predict
         self._backward_tolerance = backward_tolerance
-        self._infrared: _Stream[T] = _Stream(INFRARED)
-        self._visible: _Stream[T] = _Stream(VISIBLE)
+        self._infrared: Stream[T] = Stream(INFRARED)
+        self._visible: Stream[T] = Stream(VISIBLE)
         self._streams = (self._infrared, self._visible)
         self.received = {INFRARED: 0, VISIBLE: 0}
         self.paired = 0
@@ -270,7 +164,7 @@ class StampPairing(Generic[T]):
         return self.infrared_offset - round(statistics.median(samples))
 
     def _add(
-        self, own: _Stream[T], other: _Stream[T], stamp: int, offset: int, item: T, now: int
+        self, own: Stream[T], other: Stream[T], stamp: int, offset: int, item: T, now: int
     ) -> list[Pair[T]]:
         self.received[own.name] += 1
         pairs: list[Pair[T]] = []
@@ -284,7 +178,7 @@ class StampPairing(Generic[T]):
         if refusal:
             self.drops[own.name, refusal] += 1
         else:
-            own.insert(_Entry(stamp, item, now))
+            own.insert(Entry(stamp, item, now))
         pairs += self._settle(now)
         if len(own.pending) > self.queue_size and other.newest is not None:
             # Frames that the other stream has passed are no victims of the queue's bound.
@@ -295,7 +189,7 @@ class StampPairing(Generic[T]):
             pairs += self._decide(own, 0, DropReason.OVERFLOW) + self._settle(now)
         return pairs
 
-    def _refusal(self, own: _Stream[T], other: _Stream[T], stamp: int) -> DropReason | None:
+    def _refusal(self, own: Stream[T], other: Stream[T], stamp: int) -> DropReason | None:
         """Why a frame is not taken, if so."""
         if own.stale_left:
             # The other stream has looped already; the tail of the last round must not look like
@@ -311,7 +205,7 @@ class StampPairing(Generic[T]):
             return DropReason.OUT_OF_ORDER
         return None
 
-    def _reset(self, own: _Stream[T], other: _Stream[T]) -> list[Pair[T]]:
+    def _reset(self, own: Stream[T], other: Stream[T]) -> list[Pair[T]]:
         """Begin anew, as a stream has run backwards; pairs that still waited to be final are."""
         self.resets += 1
         pairs = self._finish(DropReason.RESET)
@@ -348,12 +242,12 @@ class StampPairing(Generic[T]):
         infrared_from, visible_from = (self._next_stamp(stream) for stream in self._streams)
         return self._solve().certain(infrared_from, visible_from)
 
-    def _next_stamp(self, stream: _Stream[T]) -> int:
+    def _next_stamp(self, stream: Stream[T]) -> int:
         """Earliest stamp to expect from a stream that has had frames."""
         interval = stream.steady_interval() if self._predict else None
         return stream.history[-1] + max(1, 3 * (interval or 0) // 4)
 
-    def _due(self, now: int) -> tuple[_Stream[T], int] | None:
+    def _due(self, now: int) -> tuple[Stream[T], int] | None:
         """Stream and index of a frame that must wait no longer."""
         for stream in self._streams:
             for index, entry in enumerate(stream.pending):
@@ -363,7 +257,7 @@ class StampPairing(Generic[T]):
             return min(self._streams, key=lambda stream: stream.pending[0].stamp), 0
         return None
 
-    def _decide(self, stream: _Stream[T], index: int, reason: DropReason) -> list[Pair[T]]:
+    def _decide(self, stream: Stream[T], index: int, reason: DropReason) -> list[Pair[T]]:
         """Bring forward the decision on a frame: emit the first pair up to it, or drop it alone."""
         until = None
         if self._predict and all(stream.steady_interval() for stream in self._streams):
@@ -376,8 +270,8 @@ class StampPairing(Generic[T]):
         self._drop(stream, slice(index, index + 1), reason)
         return []
 
-    def _solve(self) -> _Solution:
-        return _Solution(self._infrared.stamps, self._visible.stamps, self.max_skew)
+    def _solve(self) -> Solution:
+        return Solution(self._infrared.stamps, self._visible.stamps, self.max_skew)
 
     def _emit(self, i: int, j: int) -> Pair[T]:
         """Take out a pair; the older frames of both streams have lost their chance by it."""
@@ -392,7 +286,7 @@ class StampPairing(Generic[T]):
         infrared_stamp = infrared.stamp - self.infrared_offset
         return Pair(infrared.item, visible.item, infrared_stamp, visible.stamp, skew)
 
-    def _drop(self, stream: _Stream[T], which: slice, reason: DropReason) -> None:
+    def _drop(self, stream: Stream[T], which: slice, reason: DropReason) -> None:
         dropped = stream.stamps[which]
         del stream.pending[which]
         if dropped:

@@ -63,7 +63,7 @@ DECLARATIONS = (
         "max_wait",
         0.1,
         "Longest time an image waits for a closer partner, in seconds",
-        limits=(0.0, 10.0),
+        limits=(0.001, 10.0),
     ),
     Declaration(
         "infrared_offset",

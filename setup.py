@@ -50,7 +50,6 @@ setup(
         "safetensors",
         "typer",
         "rich",
-        "pyyaml",
     ],
     extras_require={
         "ros": ROS_WHEELS,
@@ -64,7 +63,6 @@ setup(
             "captum",
             "ruff",
             "mypy",
-            "types-PyYAML",
             "colcon-common-extensions",
         ],
     },

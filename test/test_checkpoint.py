@@ -79,7 +79,9 @@ def rewrite(path: Path, change_header=None, change_state=None) -> None:
 def test_weights_that_do_not_fit_are_refused_with_what_differs(saved) -> None:
     path, _ = saved
     rewrite(path, change_header=lambda header: header["config"].update(channels=16))
-    with pytest.raises(CheckpointError, match=r"infrared_entry.0.weight is \[4, .*expected \[8, .* more"):
+    with pytest.raises(
+        CheckpointError, match=r"infrared_entry\.0\.weight is \[4, .*expected \[8, .* more"
+    ):
         load_checkpoint(path)
 
 

@@ -154,7 +154,7 @@ def test_the_video_shows_every_moment_for_its_time(demo):
         assert stream.average_rate == RATE
     assert len(frames) == PAIRS
     height, width = frames[0].shape[:2]
-    assert width == len(COLUMNS) * WIDTH and height > HEIGHT and height % 2 == 0
+    assert width > len(COLUMNS) * WIDTH and height > HEIGHT and width % 2 == height % 2 == 0
 
 
 def test_the_sheet_shows_the_recorded_pictures(demo, messages):
@@ -221,6 +221,7 @@ def test_a_plan_that_makes_no_sense_is_refused(tmp_path):
         {"condition": "snow"},
         {"infrared": tmp_path},
         {"infrared": tmp_path, "visible": tmp_path / "nowhere"},
+        {"infrared": tmp_path, "visible": tmp_path},
     ):
         with pytest.raises(SettingsError, match=r"expected|give"):
             plan(**changes)

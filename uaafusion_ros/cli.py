@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from uaafusion_ros import __version__
 
@@ -30,7 +31,7 @@ def main() -> None:
     try:
         app()
     except (CheckpointError, FrameError, SettingsError, OSError) as error:
-        console.print(f"[red]error:[/red] {error}", markup=True, soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         console.print("interrupted")
@@ -158,7 +159,7 @@ def demo(
     )
     summary = run_demo(plan, console)
     typer.echo(json.dumps(summary, indent=2))
-    if not summary["published"]:
+    if not summary["published"] or not summary["accounted"]:
         raise typer.Exit(1)
 
 

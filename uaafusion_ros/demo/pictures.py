@@ -191,9 +191,11 @@ def video_frames(
     moments: Iterable[Moment], slots: Sequence[int], shape: tuple[int, int]
 ) -> Iterator[np.ndarray]:
     """Yield one BGR frame, of even size, for each of the stamps ``slots``."""
-    width = shape[1]
-    title = np.full((_TITLE_HEIGHT, len(COLUMNS) * width, 3), PAPER, np.uint8)
-    centres = [(column + 0.5) * width for column in range(len(COLUMNS))]
+    height, width = shape
+    pitch = width + _GAP
+    title = np.full((_TITLE_HEIGHT, len(COLUMNS) * pitch - _GAP, 3), PAPER, np.uint8)
+    centres = [column * pitch + width / 2 for column in range(len(COLUMNS))]
+    gap = np.full((height, _GAP, 3), PAPER, np.uint8)
     title = lettered(
         title,
         [
@@ -207,7 +209,9 @@ def video_frames(
         while frame is not None and slot < len(slots) and slots[slot] < moment.stamp:
             yield frame
             slot += 1
-        frame = np.vstack((title, np.hstack(cells(moment, shape))))
+        first, *others = cells(moment, shape)
+        row = np.hstack([first, *(part for cell in others for part in (gap, cell))])
+        frame = np.vstack((title, row))
     if frame is not None:
         for _ in slots[slot:]:
             yield frame

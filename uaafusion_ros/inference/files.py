@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from uaafusion_ros.inference.backends import NetworkArrays
@@ -54,7 +55,7 @@ def fuse_files(job: FuseJob, console: Console) -> FuseReport:
 
     def problem(text: str) -> None:
         report.problems.append(text)
-        console.print(f"[yellow]skipped:[/yellow] {text}", soft_wrap=True)
+        console.print(f"[yellow]skipped:[/yellow] {escape(text)}", soft_wrap=True)
 
     pairs = _pairs(job.infrared, job.visible, problem)
     report.found = len(pairs) + len(report.problems)

@@ -206,9 +206,10 @@ def _pairing_health(snapshot: Snapshot) -> tuple[Level, str]:
         )
     if not figures.total["paired"]:
         return Level.OK, "waiting for the first pair"
+    skew = _milliseconds(figures.median_skew)  # unknown while nothing is published
     return Level.OK, (
-        f"{figures.rate('paired'):.1f} pairs a second, median skew "
-        f"{_milliseconds(figures.median_skew)} ms"
+        f"{figures.rate('paired'):.1f} pairs a second"
+        + (f", median skew {skew} ms" if skew else "")
     )
 
 

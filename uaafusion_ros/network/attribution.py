@@ -131,7 +131,7 @@ class PathwayAttention:
     Args:
         scorer: S.
         guide_BCHW: M, the scores of f_0, or the one-hot ground truth in training.
-        smoothing: width of the box (pixels, odd) that the gradient is averaged over.
+        smoothing: width of the box (pixels, odd) that the gain is averaged over, twice.
     """
 
     def __init__(self, scorer: Scorer, guide_BCHW: Tensor, *, smoothing: int = 1) -> None:
@@ -153,7 +153,7 @@ class PathwayAttention:
             self._stage += 1
             gain = self._gradient(fused) * (fused - self._previous)
             if self._smoothing > 1:
-                gain = box_mean(gain, self._smoothing)
+                gain = smooth(gain, self._smoothing)
             k = self._stage
             past = 0.0 if self.value_B1HW is None else self.value_B1HW * (k - 1)
             self.value_B1HW = (past + gain) / k
@@ -181,9 +181,16 @@ def normalise_attention(attention_B1HW: Tensor) -> Tensor:
     return attention * (power + torch.finfo(torch.float32).tiny).rsqrt()
 
 
-def box_mean(image_B1HW: Tensor, width: int) -> Tensor:
-    """Average over a box of `width` pixels (odd); at the border over what lies inside."""
-    return F.avg_pool2d(image_B1HW, width, stride=1, padding=width // 2, count_include_pad=False)
+def smooth(image_B1HW: Tensor, width: int) -> Tensor:
+    """Average over a box of `width` pixels (odd) twice: a tent, without the box's sharp edges.
+
+    At the border it averages over what lies inside.
+    """
+    for _ in range(2):
+        image_B1HW = F.avg_pool2d(
+            image_B1HW, width, stride=1, padding=width // 2, count_include_pad=False
+        )
+    return image_B1HW
 
 
 def _sum_by_label(values_BP: Tensor, labels_BHW: Tensor, classes: int) -> Tensor:

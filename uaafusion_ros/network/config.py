@@ -63,9 +63,11 @@ class ModelConfig:
     channels: int = 32
     #: 2 runs the proximal steps at half resolution on 2x2 pixels folded into channels.
     unshuffle: int = 1
+    #: A proximal step corrects its input (before the sigmoid) instead of drawing the image anew.
+    residual: bool = False
 
     attention: str = "raw"
-    #: Width in pixels (odd) of the box that the pathway gradient is averaged over; 1 is none.
+    #: Width in pixels (odd) of the box that the gain of A_k is averaged over, twice; 1 is none.
     attention_smoothing: int = 1
     contributions: str = "per_class"
     #: N, the number of points on the straight path of ``per_class``.

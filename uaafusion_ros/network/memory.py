@@ -19,6 +19,13 @@ class Unit(nn.Sequential):
             reflecting_convolution(hidden_channels, out_channels),
         )
 
+    def silence(self) -> None:
+        """Let the unit return zero until it is trained."""
+        last = self[-1]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
 
 def reflecting_convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
     """A 3x3 convolution that keeps the size and pads by reflection."""

@@ -32,6 +32,8 @@ from uaafusion_ros.network.segmentation import SegmentationNetwork
 
 MINIMUM_SIDE = 32
 INITIAL_STEP = 0.001
+#: Keeps the logit of black and white finite; less than one grey level of 255.
+RESIDUAL_MARGIN = 0.003
 
 
 class Output(enum.Flag):
@@ -73,6 +75,10 @@ class ProximalStep(nn.Module):
         self.long_entry = Unit(3 * channels, channels, channels)
         self.gated = Unit(channels, channels, channels)
         self.image_exit = Unit(channels, channels // 2, pixels)
+        self.residual = config.residual
+        if config.residual:
+            # The first step of training then hands the image on as it is.
+            self.image_exit.silence()
         # What the last stage would remember reaches no output.
         self.memory = Memory(channels, has_state=stage > 0) if stage < config.stages - 1 else None
 
@@ -83,7 +89,10 @@ class ProximalStep(nn.Module):
         features = self.image_entry(fused)
         long = self.long_entry(torch.cat((features, memories.long, memories.short), dim=1))
         short = torch.addcmul(long, self.gated(long), _HALF.to(long) if gate is None else gate)
-        result = self.image_exit(short).sigmoid()
+        result = self.image_exit(short)
+        if self.residual:
+            result = result + fused.logit(eps=RESIDUAL_MARGIN)
+        result = result.sigmoid()
         state = memories.state
         if self.memory is not None:
             long, state = self.memory(features, long, short, state)
@@ -130,6 +139,7 @@ class UAAFusion(nn.Module):
             # that match the release to 1e-4 need its arithmetic.
             self._differentiated = copy.deepcopy(self.segmentation)
         self.segmentation.fold()
+        self._black_scores = None
         self._has_data_step = bool((self.step_sizes != 0).any())
         return self
 

@@ -5,6 +5,7 @@ Images are float32 [H,W] in 0..1, labels uint8 [H,W].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,12 +13,25 @@ import numpy as np
 
 from uaafusion_ros.training.datasets import Sample
 
-#: Roughly how warm the classes of the FMB numbering look to a thermal camera, 0..1.
-TYPICAL_WARMTH = (
-    *(0.4, 0.45, 0.45, 0.5, 0.5, 0.35, 0.4, 0.12),
-    *(0.85, 0.55, 0.55, 0.55, 0.65, 0.6, 0.4),
-)
-PERSON = 8
+#: Roughly how warm a class looks to a thermal camera, 0..1; others get the middle.
+TYPICAL_WARMTH = {
+    "road": 0.45,
+    "sidewalk": 0.45,
+    "building": 0.5,
+    "traffic light": 0.5,
+    "traffic sign": 0.35,
+    "vegetation": 0.4,
+    "sky": 0.12,
+    "person": 0.85,
+    "car": 0.55,
+    "truck": 0.55,
+    "bus": 0.55,
+    "motorcycle": 0.65,
+    "bicycle": 0.6,
+    "pole": 0.4,
+}
+_MIDDLE_WARMTH = 0.45
+PERSON = "person"
 
 
 @dataclass(frozen=True)
@@ -93,16 +107,22 @@ def vary_exposure(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def imitate_infrared(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def warmth_of(classes: Sequence[str]) -> np.ndarray:
+    """Return the typical warmth of every class, float32 [C] in 0..1."""
+    return np.array([TYPICAL_WARMTH.get(name, _MIDDLE_WARMTH) for name in classes], np.float32)
+
+
+def imitate_infrared(
+    image: np.ndarray, labels: np.ndarray, warmth_C: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Repaint a labelled visible frame the way a thermal camera might see it.
 
     Every class gets a warmth around its typical one; the texture that is left is the visible one,
     weakened and often inverted, under the blur of a thermal lens.
     """
-    warmth = np.asarray(TYPICAL_WARMTH, np.float32)
-    warmth = np.clip(warmth + rng.normal(0, 0.12, warmth.shape), 0, 1).astype(np.float32)
-    base = warmth[np.minimum(labels, len(warmth) - 1)]
-    base = np.where(labels == 0, 0.45, base).astype(np.float32)
+    warmth = np.clip(warmth_C + rng.normal(0, 0.12, warmth_C.shape), 0, 1).astype(np.float32)
+    warmth[0] = _MIDDLE_WARMTH
+    base: np.ndarray = warmth[labels]
     base = cv2.GaussianBlur(base, (0, 0), rng.uniform(0.6, 1.6))
     mean = cv2.blur(image, (31, 31))
     texture = (image - mean) * rng.uniform(-0.8, 0.8) + (mean - 0.5) * rng.uniform(-0.3, 0.3)
@@ -114,19 +134,21 @@ class PeoplePaster:
 
     MINIMUM_HEIGHT = 24
 
-    def __init__(self, samples: list[Sample]) -> None:
+    def __init__(self, classes: Sequence[str]) -> None:
+        """Begin without cutouts; `classes` are the model's."""
+        self._person = list(classes).index(PERSON) if PERSON in classes else None
         self._cutouts: list[tuple[np.ndarray, np.ndarray]] = []
-        for sample in samples:
-            if sample.labels is not None:
-                self._collect(sample.visible, sample.labels)
+
+    def collect(self, sample: Sample) -> None:
+        """Cut out the people of a labelled visible frame."""
+        if sample.labels is not None and self._person is not None:
+            self._collect(sample.visible, sample.labels == self._person)
 
     def __len__(self) -> int:
         return len(self._cutouts)
 
-    def _collect(self, image: np.ndarray, labels: np.ndarray) -> None:
-        count, regions, boxes, _ = cv2.connectedComponentsWithStats(
-            (labels == PERSON).astype(np.uint8)
-        )
+    def _collect(self, image: np.ndarray, people: np.ndarray) -> None:
+        count, regions, boxes, _ = cv2.connectedComponentsWithStats(people.astype(np.uint8))
         for index in range(1, count):
             left, top, width, height, _ = boxes[index]
             if height < self.MINIMUM_HEIGHT or not 0.2 < width / height < 0.9:
@@ -174,7 +196,7 @@ class PeoplePaster:
         dim = float(visible[window].mean()) * rng.uniform(0.4, 1.2)
         dark = dim + (texture - texture.mean()) * rng.uniform(0.05, 0.5)
         visible[window] += alpha * (np.clip(dark, 0, 1) - visible[window])
-        labels[window][soft > 0.5] = PERSON
+        labels[window][soft > 0.5] = self._person
 
 
 def _vary(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

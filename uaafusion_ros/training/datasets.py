@@ -1,6 +1,7 @@
 """Samples for training: labelled visible frames, infrared/visible pairs, the synthetic street.
 
-Images are uint8; labels are uint8 class ids where 0 is ignored by every loss.
+Images are uint8 luminance [H,W]; labels are uint8 class ids where 0 is ignored by every loss.
+Files are read when they are asked for, so that a damaged one costs one sample and not the run.
 """
 
 from __future__ import annotations
@@ -8,17 +9,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 
+from uaafusion_ros.scenes.classes import CLASSES as STREET_CLASSES
 from uaafusion_ros.scenes.street import StreetScene
+from uaafusion_ros.training.class_mapping import (
+    KNOWN_CLASSES,
+    KNOWN_NAMES,
+    ClassMapping,
+    map_classes,
+    read_class_names,
+)
+from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.settings import DatasetSettings
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+STREET_CONDITIONS = ("night", "night", "day", "fog")
+_END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+#: Bytes in which the end marker must stand; some cameras pad their images.
+_TRAILER = 512
 
-
-class DatasetError(ValueError):
-    """A data folder that cannot be used: what was found and what was expected."""
+#: Folder names of visible, infrared and label images.
+_LAYOUTS = {
+    "folder": ("visible", "infrared", "labels"),
+    "fmb": ("Visible", "Infrared", "Label"),
+    "msrs": ("vi", "ir", "Segmentation_labels"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,75 +50,191 @@ class Sample:
     name: str = ""
 
 
+class Dataset(Protocol):
+    """A named sequence of samples that all hold the same kinds of images."""
+
+    name: str
+    has_infrared: bool
+    has_labels: bool
+    notes: list[str]
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> Sample:
+        """Read one sample.
+
+        Raises:
+            DatasetError: unreadable, or images of different sizes; names the file.
+        """
+
+
 def read_luminance(path: Path) -> np.ndarray:
     """Read an image as luminance uint8 [H,W].
 
     Raises:
         DatasetError: not an image.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    return _read(path, cv2.IMREAD_GRAYSCALE)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Read class ids uint8 [H,W] that are stored as grey levels.
+
+    Raises:
+        DatasetError: not an image, or one in colour.
+    """
+    image = _read(path, cv2.IMREAD_UNCHANGED)
+    if image.ndim == 3 and (image[..., :1] == image[..., :3]).all():
+        image = image[..., 0]
+    if image.ndim != 2 or image.dtype != np.uint8:
+        raise DatasetError(
+            f"{path} is {image.dtype} {list(image.shape)}, expected class ids as 8-bit grey levels"
+        )
+    return image
+
+
+class FolderDataset:
+    """Images of equal stems in two or three folders."""
+
+    def __init__(self, name: str, settings: DatasetSettings, classes: Sequence[str]) -> None:
+        """Find the files; `classes` are the model's.
+
+        Raises:
+            DatasetError: an empty folder or a missing partner.
+            SettingsError: class names that do not fit.
+        """
+        root = Path(settings.path)
+        if settings.kind != "folder":
+            root /= settings.split
+        visible, infrared, labels = (root / part for part in _LAYOUTS[settings.kind])
+        self.name = name
+        self._visible = _by_stem(visible)
+        needs_all = settings.kind != "folder"
+        self.has_infrared = needs_all or infrared.is_dir()
+        self.has_labels = settings.labels and (needs_all or labels.is_dir())
+        self._infrared = self._partners(infrared) if self.has_infrared else {}
+        self._labels = self._partners(labels) if self.has_labels else {}
+        self._stems = list(self._visible)
+        self._mapping = _mapping(settings, classes)
+        self.notes: list[str] = []
+        if self.has_labels and self._mapping.unmapped:
+            self.notes.append(
+                f"{name}: ignored, because the model has no class of that name: "
+                f"{', '.join(self._mapping.unmapped)}"
+            )
+        self._strangers_said = False
+
+    def __len__(self) -> int:
+        return len(self._stems)
+
+    def _partners(self, folder: Path) -> dict[str, Path]:
+        found = _by_stem(folder)
+        for stem, path in self._visible.items():
+            if stem not in found:
+                raise DatasetError(f"{path} has no partner of the same name in {folder}")
+        return found
+
+    def load(self, index: int) -> Sample:
+        stem = self._stems[index]
+        visible = read_luminance(self._visible[stem])
+        infrared = labels = None
+        if self.has_infrared:
+            infrared = read_luminance(self._infrared[stem])
+            self._check_size(self._infrared[stem], infrared, visible)
+        if self.has_labels:
+            path = self._labels[stem]
+            ids = read_labels(path)
+            self._check_size(path, ids, visible)
+            self._note_strangers(path, ids)
+            labels = self._mapping.apply(ids)
+        return Sample(visible, infrared, labels, str(self._visible[stem]))
+
+    def _check_size(self, path: Path, image: np.ndarray, visible: np.ndarray) -> None:
+        if image.shape != visible.shape:
+            raise DatasetError(
+                f"{path} is {image.shape[1]}x{image.shape[0]} but its visible image is "
+                f"{visible.shape[1]}x{visible.shape[0]}, expected equal sizes"
+            )
+
+    def _note_strangers(self, path: Path, ids: np.ndarray) -> None:
+        strangers = self._mapping.strangers(ids)
+        if strangers and not self._strangers_said:
+            self._strangers_said = True
+            self.notes.append(
+                f"{self.name}: {path} and perhaps others hold ids {strangers} outside the list of "
+                f"{self._mapping.known} classes; they are ignored"
+            )
+
+
+class StreetDataset:
+    """Frames of as many different synthetic streets, by day, at night and in fog."""
+
+    has_infrared = True
+
+    def __init__(self, name: str, settings: DatasetSettings, classes: Sequence[str]) -> None:
+        self.name, self._settings = name, settings
+        self.has_labels = settings.labels
+        self._mapping = map_classes(STREET_CLASSES, classes, settings.rename)
+        self.notes = (
+            [f"{name}: ignored: {', '.join(self._mapping.unmapped)}"]
+            if self._mapping.unmapped
+            else []
+        )
+
+    def __len__(self) -> int:
+        return self._settings.frames
+
+    def load(self, index: int) -> Sample:
+        settings = self._settings
+        condition = STREET_CONDITIONS[index % len(STREET_CONDITIONS)]
+        seed = settings.seed + index
+        scene = StreetScene(settings.height, settings.width, condition, seed=seed)  # type: ignore[arg-type]
+        frame = scene.frame(float(index % 7))
+        return Sample(
+            visible=cv2.cvtColor(frame.visible, cv2.COLOR_BGR2GRAY),
+            infrared=frame.infrared,
+            labels=self._mapping.apply(frame.labels) if self.has_labels else None,
+            name=f"street-{condition}-{seed}",
+        )
+
+
+def open_dataset(name: str, settings: DatasetSettings, classes: Sequence[str]) -> Dataset:
+    """Find the samples of a data set for a model with these classes.
+
+    Raises:
+        DatasetError: an empty folder or a missing partner.
+        SettingsError: class names that do not fit.
+    """
+    if settings.kind == "street":
+        return StreetDataset(name, settings, classes)
+    return FolderDataset(name, settings, classes)
+
+
+def _read(path: Path, mode: int) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+    # OpenCV reads images that were cut off, with grey where the data ends.
+    marker = _END_MARKERS.get(path.suffix.lower(), b"")
+    if marker not in data[-_TRAILER:]:
+        raise DatasetError(f"{path} is cut off; remove it or copy it again")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
     if image is None:
         raise DatasetError(f"{path} is not a readable image; remove it or copy it again")
     return image
 
 
-def labelled_folder(folder: Path) -> list[Sample]:
-    """Read `visible/` and `labels/` of equal stems (class ids as grey levels).
-
-    Raises:
-        DatasetError: an empty folder, a missing label, or different sizes.
-    """
-    samples = []
-    labels = _by_stem(folder / "labels")
-    for stem, path in _by_stem(folder / "visible").items():
-        if stem not in labels:
-            raise DatasetError(f"{path} has no label of the same name in {folder / 'labels'}")
-        image, ids = read_luminance(path), read_luminance(labels[stem])
-        if image.shape != ids.shape:
-            raise DatasetError(
-                f"{path} is {image.shape} but its label is {ids.shape}, expected equal sizes"
-            )
-        samples.append(Sample(visible=image, labels=ids, name=stem))
-    return samples
-
-
-def paired_folder(folder: Path) -> list[Sample]:
-    """Read `infrared/` and `visible/` of equal stems and sizes, unlabelled.
-
-    Raises:
-        DatasetError: an empty folder, a missing partner, or different sizes.
-    """
-    samples = []
-    infrared = _by_stem(folder / "infrared")
-    for stem, path in _by_stem(folder / "visible").items():
-        if stem not in infrared:
-            raise DatasetError(f"{path} has no partner in {folder / 'infrared'}")
-        visible, thermal = read_luminance(path), read_luminance(infrared[stem])
-        if visible.shape != thermal.shape:
-            raise DatasetError(
-                f"{path} is {visible.shape} but its infrared partner is {thermal.shape}"
-            )
-        samples.append(Sample(visible=visible, infrared=thermal, name=stem))
-    return samples
-
-
-def street_samples(count: int, *, height: int, width: int, seed: int) -> list[Sample]:
-    """Render `count` frames of as many different streets, by day, at night and in fog."""
-    samples = []
-    conditions: Sequence = ("night", "night", "day", "fog")
-    for index in range(count):
-        condition = conditions[index % len(conditions)]
-        scene = StreetScene(height, width, condition, seed=seed + index)
-        frame = scene.frame(float(index % 7))
-        samples.append(
-            Sample(
-                visible=cv2.cvtColor(frame.visible, cv2.COLOR_BGR2GRAY),
-                infrared=frame.infrared,
-                labels=frame.labels,
-                name=f"street-{condition}-{seed + index}",
-            )
-        )
-    return samples
+def _mapping(settings: DatasetSettings, classes: Sequence[str]) -> ClassMapping:
+    theirs = (
+        settings.classes
+        or KNOWN_CLASSES.get(settings.kind)
+        or read_class_names(Path(settings.path))
+        or tuple(classes)
+    )
+    known = KNOWN_NAMES.get(settings.kind, {}) if not settings.classes else {}
+    usable = {old: new for old, new in known.items() if new in classes}
+    return map_classes(theirs, classes, {**usable, **settings.rename})
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

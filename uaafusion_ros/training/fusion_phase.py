@@ -1,160 +1,137 @@
-"""Trains the unfolding stages with the segmentation network held still."""
+"""Trains the unfolding stages, with the segmentation network held still or jointly."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from uaafusion_ros.network.unfolding import Output, UAAFusion
-from uaafusion_ros.training.augmentation import Patch, PeoplePaster, random_crop, vary_exposure
-from uaafusion_ros.training.datasets import Sample
+from uaafusion_ros.training.augmentation import PeoplePaster, random_crop, vary_exposure
+from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.losses import (
     data_loss,
     gradient_loss,
     intensity_loss,
+    label_total,
     segmentation_loss,
 )
-from uaafusion_ros.training.state import load_state, save_state
+from uaafusion_ros.training.settings import FusionSettings
 
-console = Console(stderr=True)
-
-
-@dataclass(frozen=True)
-class FusionPlan:
-    """How long and how to train, and the weight of every loss; patch sides in pixels.
-
-    The paper weighs data 1, gradient 1 and segmentation 0.1. Its data term alone fades warm people
-    where the region's weight leans to the visible image; the intensity term keeps them.
-    """
-
-    steps: int
-    batch: int = 6
-    patch_height: int = 128
-    patch_width: int = 160
-    learning_rate: float = 2e-3
-    data_weight: float = 1.0
-    gradient_weight: float = 1.0
-    intensity_weight: float = 0.6
-    segmentation_weight: float = 0.1
-    street_share: float = 0.3
-    pasting_share: float = 0.35
-    save_every: int = 50
-    seed: int = 2
+_SCALES = (0.6, 1.2)
 
 
-def train_fusion(
-    model: UAAFusion,
-    pairs: list[Sample],
-    street: list[Sample],
-    paster: PeoplePaster,
-    plan: FusionPlan,
-    state_file: Path,
-) -> None:
-    """Train all but the segmentation network in place; continues from `state_file`."""
-    model.segmentation.eval().requires_grad_(False)
-    fusion = [p for n, p in model.named_parameters() if not n.startswith("segmentation.")]
-    stages = [parameter for parameter in fusion if parameter is not model.step_sizes]
-    optimiser = torch.optim.Adam(
-        [
-            {"params": stages, "lr": plan.learning_rate},
-            # They begin at a thousandth and must travel further than a weight.
-            {"params": [model.step_sizes], "lr": 3 * plan.learning_rate},
+class FusionPhase:
+    """Trains all but S, or S as well where the settings give it a learning rate."""
+
+    def __init__(
+        self,
+        name: str,
+        model: UAAFusion,
+        settings: FusionSettings,
+        *,
+        paster: PeoplePaster,
+        pasted: frozenset[str],
+    ) -> None:
+        """Prepare the optimiser; `pasted` names the data sets that people are pasted into."""
+        self.name, self.settings = name, settings
+        self._model = model
+        self._paster, self._pasted = paster, pasted
+        self.module = _FusionLosses(model, settings)
+        stages = [
+            parameter
+            for name, parameter in model.named_parameters()
+            if not name.startswith("segmentation.") and parameter is not model.step_sizes
         ]
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        [group["lr"] for group in optimiser.param_groups],
-        total_steps=plan.steps,
-        pct_start=0.1,
-    )
-    start = _resume(model, optimiser, schedule, state_file)
-    averages: dict[str, float] = {}
-    began = time.monotonic()
-    for step in range(start, plan.steps):
-        rng = np.random.default_rng((plan.seed, step))
-        batch = [_patch(pairs, street, paster, plan, rng) for _ in range(plan.batch)]
-        losses = _losses(model, batch, plan)
-        total = sum(losses.values(), torch.zeros(()))
-        if not torch.isfinite(total):
-            raise RuntimeError(f"loss is {total.item()} at step {step}; the last state is kept")
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(fusion, 1.0)
-        optimiser.step()
-        schedule.step()
-        for name, value in losses.items():
-            averages[name] = averages.get(name, value.item()) * 0.95 + value.item() * 0.05
-        if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
-            pace = (time.monotonic() - began) / (step + 1 - start)
-            shown = " ".join(f"{name} {value:.4f}" for name, value in averages.items())
-            sizes = [round(value, 3) for value in model.step_sizes.tolist()]
-            console.print(f"fusion {step + 1}/{plan.steps} {shown} alpha {sizes} {pace:.2f} s")
-            save_state(
-                state_file,
+        rate = settings.learning_rate
+        groups: list[dict[str, Any]] = [
+            {"params": stages, "lr": rate},
+            {"params": [model.step_sizes], "lr": settings.step_size_rate * rate},
+        ]
+        if settings.segmentation_learning_rate > 0:
+            groups.append(
                 {
-                    "step": step + 1,
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
-                },
+                    "params": list(model.segmentation.parameters()),
+                    "lr": settings.segmentation_learning_rate,
+                }
             )
-    model.eval()
+        self.optimiser = torch.optim.Adam(groups)
+
+    def train(self) -> None:
+        """S keeps the running statistics of its batch norms: it meets small, alike patches here."""
+        self.module.train().requires_grad_(True)
+        joint = self.settings.segmentation_learning_rate > 0
+        self._model.segmentation.eval().requires_grad_(joint)
+
+    def label_total(self, tensors: dict[str, Tensor]) -> Tensor:
+        """Return the number of labelled pixels."""
+        return label_total(tensors["labels"])
+
+    def describe(self) -> dict[str, Any]:
+        """Return the step sizes of the stages."""
+        sizes = self._model.step_sizes.tolist()
+        return {f"step size {index}": value for index, value in enumerate(sizes)}
+
+    def augment(
+        self, dataset: Dataset, sample: Sample, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Return `infrared`, `visible` and their `labels`."""
+        size = (self.settings.patch_height, self.settings.patch_width)
+        patch = random_crop(sample, rng, *size, scales=_SCALES)
+        if dataset.name in self._pasted and rng.random() < self.settings.pasting_share:
+            patch = self._paster.paste(patch, rng)
+        assert patch.infrared is not None
+        labels = patch.labels if patch.labels is not None else np.zeros(size, np.uint8)
+        return {
+            "visible": vary_exposure(patch.visible, rng),
+            "infrared": vary_exposure(patch.infrared, rng),
+            "labels": labels,
+        }
 
 
-def _resume(model: UAAFusion, optimiser, schedule, state_file: Path) -> int:  # type: ignore[no-untyped-def]
-    state = load_state(state_file)
-    if state is None:
-        return 0
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
-    console.print(f"fusion continues at step {state['step']}")
-    return int(state["step"])
+class _FusionLosses(nn.Module):
+    def __init__(self, model: UAAFusion, settings: FusionSettings) -> None:
+        super().__init__()
+        self.model = model
+        self._weights = settings.losses
+        self._regions_from_labels = settings.regions == "labels"
+        self._joint = settings.segmentation_learning_rate > 0
 
+    def forward(
+        self, infrared: Tensor, visible: Tensor, labels: Tensor, total: Tensor, share: float
+    ) -> dict[str, Tensor]:
+        """Return the weighted losses; `share` is this part's share of the step's batch."""
+        weights = self._weights
+        regions = labels if self._regions_from_labels else None
+        wanted = Output.FUSED | Output.CONTRIBUTIONS
+        result = self.model(infrared, visible, wanted, regions_BHW=regions)
+        fused, contributions = result.fused_B1HW, result.contributions
+        assert fused is not None and contributions is not None
+        weight = contributions.infrared_weight_B1HW.detach()
+        losses: dict[str, Tensor] = {}
+        if weights.data:
+            losses["data"] = share * weights.data * data_loss(fused, infrared, visible, weight)
+        if weights.gradient:
+            losses["gradient"] = share * weights.gradient * gradient_loss(fused, infrared, visible)
+        if weights.intensity:
+            losses["intensity"] = (
+                share * weights.intensity * intensity_loss(fused, infrared, visible)
+            )
+        if weights.segmentation:
+            losses["segmentation"] = weights.segmentation * self._segmentation(
+                fused, infrared, visible, labels, total
+            )
+        return losses
 
-def _losses(model: UAAFusion, batch: list[Patch], plan: FusionPlan) -> dict[str, Tensor]:
-    infrared = _stack([patch.infrared for patch in batch])
-    visible = _stack([patch.visible for patch in batch])
-    result = model(infrared, visible, Output.FUSED | Output.CONTRIBUTIONS)
-    fused, contributions = result.fused_B1HW, result.contributions
-    assert fused is not None and contributions is not None
-    weight = contributions.infrared_weight_B1HW
-    labels = torch.from_numpy(
-        np.stack([patch.labels for patch in batch if patch.labels is not None])
-    ).long()
-    logits = model.segmentation.logits(fused)
-    return {
-        "data": plan.data_weight * data_loss(fused, infrared, visible, weight),
-        "gradient": plan.gradient_weight * gradient_loss(fused, infrared, visible),
-        "intensity": plan.intensity_weight * intensity_loss(fused, infrared, visible),
-        "segmentation": plan.segmentation_weight * segmentation_loss(logits, labels),
-    }
-
-
-def _stack(images: list[np.ndarray | None]) -> Tensor:
-    return torch.from_numpy(np.stack([image for image in images if image is not None]))[:, None]
-
-
-def _patch(
-    pairs: list[Sample],
-    street: list[Sample],
-    paster: PeoplePaster,
-    plan: FusionPlan,
-    rng: np.random.Generator,
-) -> Patch:
-    from_street = rng.random() < plan.street_share
-    samples = street if from_street else pairs
-    sample = samples[int(rng.integers(len(samples)))]
-    patch = random_crop(sample, rng, plan.patch_height, plan.patch_width, scales=(0.6, 1.2))
-    if not from_street and rng.random() < plan.pasting_share:
-        patch = paster.paste(patch, rng)
-    assert patch.infrared is not None
-    return Patch(
-        vary_exposure(patch.visible, rng), vary_exposure(patch.infrared, rng), patch.labels
-    )
+    def _segmentation(
+        self, fused: Tensor, infrared: Tensor, visible: Tensor, labels: Tensor, total: Tensor
+    ) -> Tensor:
+        # The sources teach S alone: while it is held still they have nothing to learn from.
+        images = (fused, infrared, visible) if self._joint else (fused,)
+        parts = [
+            segmentation_loss(self.model.segmentation.logits(image), labels, None, total)
+            for image in images
+        ]
+        return torch.stack(parts).mean()

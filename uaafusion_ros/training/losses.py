@@ -37,9 +37,27 @@ def intensity_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
 
 
 def segmentation_loss(
-    logits_BCHW: Tensor, labels_BHW: Tensor, class_weights_C: Tensor | None = None
+    logits_BCHW: Tensor,
+    labels_BHW: Tensor,
+    class_weights_C: Tensor | None = None,
+    total: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy that ignores class 0; zero where nothing is labelled."""
-    if not bool((labels_BHW != 0).any()):
-        return logits_BCHW.sum() * 0
-    return F.cross_entropy(logits_BCHW, labels_BHW, class_weights_C, ignore_index=0)
+    """Cross-entropy that ignores class 0; zero where nothing is labelled.
+
+    Args:
+        total: what the sum is divided by; None is `label_total` of this batch. Parts of a batch
+            take the whole batch's, so that their sum does not depend on the division.
+    """
+    summed = F.cross_entropy(
+        logits_BCHW.float(), labels_BHW, class_weights_C, ignore_index=0, reduction="sum"
+    )
+    total = label_total(labels_BHW, class_weights_C) if total is None else total
+    return summed / total.clamp(min=1e-6)
+
+
+def label_total(labels_BHW: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
+    """Return the summed class weight of all labelled pixels."""
+    labelled = labels_BHW[labels_BHW != 0]
+    if class_weights_C is None:
+        return torch.tensor(float(labelled.numel()), device=labels_BHW.device)
+    return class_weights_C.to(labels_BHW.device)[labelled].sum()

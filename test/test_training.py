@@ -1,0 +1,288 @@
+"""The trainer: interrupted, divided, given bad input."""
+
+import csv
+import io
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.network.checkpoint import load_checkpoint
+from uaafusion_ros.network.config import FMB_CLASSES
+from uaafusion_ros.training.datasets import open_dataset
+from uaafusion_ros.training.distributed import Processes
+from uaafusion_ros.training.errors import DatasetError, StateError, TrainingError
+from uaafusion_ros.training.layers import prepare_layers, set_sample_seeds
+from uaafusion_ros.training.optimisation import one_cycle
+from uaafusion_ros.training.run import train
+from uaafusion_ros.training.settings import DatasetSettings
+from uaafusion_ros.training.settings_file import read_settings
+from uaafusion_ros.training.state import load_state, save_state
+
+CONFIG = Path(__file__).parents[1] / "config"
+TINY = CONFIG / "train_tiny.yaml"
+MODEL = "uaafusion_tiny.safetensors"
+PATCH = ("batch=2", "patch_height=32", "patch_width=48")
+SMALL = [
+    *("data.street=null", "validation.street_val=null"),
+    *(f"{phase}.{value}" for phase in ("segmentation", "adaptation", "fusion", "joint")
+      for value in PATCH),
+    *("segmentation.steps=2", "adaptation.steps=0", "fusion.steps=8", "joint.steps=0"),
+    *("average=0.9", "save_every=2", "picture_every=0"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("data"), 4)
+
+
+def make_folder(root, count):
+    rng = np.random.default_rng(0)
+    for kind in ("infrared", "visible", "labels"):
+        (root / kind).mkdir(parents=True)
+        for index in range(count):
+            limit = len(FMB_CLASSES) if kind == "labels" else 256
+            image = rng.integers(0, limit, (40, 56), dtype=np.uint8)
+            cv2.imwrite(str(root / kind / f"{index:03d}.png"), image)
+    return root
+
+
+def of(data):
+    """The same pairs twice: with their labels, and to be pseudo-labelled."""
+    return [f"data.own={{path: {data}}}", f"data.drive={{path: {data}, labels: false}}"]
+
+
+@pytest.fixture
+def console():
+    return Console(record=True, width=400, file=io.StringIO())
+
+
+def run(out, console, data, *overrides, resume=False):
+    settings = read_settings(TINY, [*SMALL, *of(data), f"out={out}", *overrides])
+    return train(settings, resume=resume, console=console)
+
+
+def start(out, data, *overrides, launcher=()):
+    # The interface lo: nothing leaves this machine.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    command = ["uaafusion_ros.cli", "train", "--config", str(TINY), *SMALL, *of(data), f"out={out}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", *launcher, *(["-m"] if launcher else []), *command, *overrides],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def curve(out, columns=("phase", "step", "total", "learning_rate")):
+    with (out / "losses.csv").open(newline="") as file:
+        return [[row[name] for name in columns] for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data):
+    out = tmp_path_factory.mktemp("finished")
+    run(out, Console(file=io.StringIO()), data)
+    return out
+
+
+def test_a_run_killed_and_resumed_equals_an_uninterrupted_one(tmp_path, finished, console, data):
+    process = start(tmp_path, data)
+    deadline = time.monotonic() + 300
+    while not any(row[:2] == ["fusion", "4"] for row in _rows(tmp_path)):
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    state = load_state(tmp_path / "state.pt")
+    assert state["phase"] == "fusion" and 0 < state["step"] < 8
+
+    run(tmp_path, console, data, resume=True)
+
+    assert curve(tmp_path) == curve(finished)
+    resumed, expected = (
+        load_checkpoint(folder / MODEL)[0].state_dict() for folder in (tmp_path, finished)
+    )
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+def _rows(out):
+    return curve(out) if (out / "losses.csv").is_file() else []
+
+
+def test_two_processes_give_the_curve_of_one_with_the_doubled_batch(tmp_path, console, data):
+    steps = [
+        *("segmentation.steps=3", "fusion.steps=2", "joint.steps=2"),
+        *("segmentation.batch=4", "fusion.batch=4", "joint.batch=4"),
+    ]
+    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    process = start(tmp_path / "two", data, *steps, launcher=launcher)
+    run(tmp_path / "one", console, data, *steps)
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    columns = ("total", "segmentation")
+    one, two = (np.array(_floats(curve(tmp_path / name, columns))) for name in ("one", "two"))
+    assert one.shape == (7, 2)
+    np.testing.assert_allclose(two, one, rtol=1e-3)
+    # Early losses hardly depend on the batch norms, so these are compared on their own.
+    models = [load_checkpoint(tmp_path / name / MODEL)[0] for name in ("one", "two")]
+    one, two = (model.segmentation.encoder.stem.norm.running_var for model in models)
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=0)
+
+
+def test_dropout_depends_on_the_sample_and_not_on_its_place_in_a_batch():
+    features, keys = torch.ones(4, 8, 5, 5), [(0, 3, index) for index in range(4)]
+    layer = torch.nn.Sequential(torch.nn.Dropout(0.5))
+    prepare_layers(layer, Processes(0, 1, torch.device("cpu")))
+    set_sample_seeds(layer, keys)
+    whole = layer(features)
+    set_sample_seeds(layer, keys[2:])
+    assert torch.equal(layer(features[2:]), whole[2:])
+    assert not torch.equal(whole[2], whole[3])
+    assert 0.3 < (whole == 0).float().mean() < 0.7
+
+
+def test_a_batch_in_parts_gives_the_same_steps_as_a_whole_one(tmp_path, console, data):
+    # Without batch norm's statistics, which see a part only.
+    steps = ["segmentation.steps=0", "fusion.steps=3", "fusion.batch=4"]
+    for parts in (1, 2):
+        run(tmp_path / str(parts), console, data, *steps, f"accumulation={parts}")
+    whole, parts = (np.array(_floats(curve(tmp_path / name, ("total",)))) for name in "12")
+    np.testing.assert_allclose(parts, whole, rtol=1e-5)
+
+
+def _floats(rows):
+    return [[float(value) for value in row] for row in rows]
+
+
+def test_a_loss_that_is_not_finite_names_its_images_and_keeps_the_state(
+    tmp_path, finished, console, data
+):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(
+        TrainingError, match=r"not finite at step 2 of adaptation.*visible/00\d\.png"
+    ):
+        changes = ["adaptation.steps=3", "adaptation.learning_rate=1e30", "save_every=50"]
+        run(tmp_path, console, data, *changes, resume=True)
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_old_state_whole(tmp_path):
+    path = tmp_path / "state.pt"
+    save_state(path, {"step": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            save_state(path, {"step": 2, "weights": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert load_state(path) == {"step": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_resuming_with_another_architecture_is_refused_with_what_differs(finished, console, data):
+    with pytest.raises(StateError, match=r"stages is 2 there, 3 in the settings"):
+        run(finished, console, data, "model.stages=3", resume=True)
+
+
+def test_an_earlier_run_is_not_overwritten_by_accident(finished, console, data):
+    with pytest.raises(SettingsError, match="--resume"):
+        run(finished, console, data)
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def test_a_damaged_image_is_named_skipped_and_counted_until_there_are_too_many(tmp_path, console):
+    data = tmp_path / "data"
+    make_folder(data, 100)
+    cut_off(data / "infrared" / "007.png")
+    changes = ["segmentation.steps=0", "fusion.steps=1", "data.drive=null"]
+    run(tmp_path / "one", console, data, *changes)
+    assert f"{data}/infrared/007.png is cut off" in console.export_text(clear=False)
+    assert "1 unreadable samples were skipped" in console.export_text()
+
+    cv2.imwrite(str(data / "infrared" / "008.png"), np.zeros((41, 56), np.uint8))
+    with pytest.raises(TrainingError, match=r"2 of 100 .*008\.png is 56x41 but .* 56x40"):
+        run(tmp_path / "two", console, data, *changes)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    (tmp_path / "visible").mkdir()
+    with pytest.raises(DatasetError, match="holds no images"):
+        open_dataset("own", DatasetSettings(path=str(tmp_path)), tuple(FMB_CLASSES))
+
+
+def test_classes_are_mapped_by_name_and_what_is_ignored_is_said(tmp_path):
+    for folder, image in (
+        ("vi", np.zeros((32, 32), np.uint8)),
+        ("ir", np.zeros((32, 32), np.uint8)),
+        ("Segmentation_labels", np.arange(32, dtype=np.uint8)[:, None].repeat(32, axis=1)),
+    ):
+        (tmp_path / "train" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "train" / folder / "a.png"), image)
+    settings = DatasetSettings(kind="msrs", path=str(tmp_path))
+    dataset = open_dataset("msrs", settings, tuple(FMB_CLASSES))
+    labels = dataset.load(0).labels[:, 0]
+    names = [list(FMB_CLASSES)[index] for index in labels[:5]]
+    assert names == ["unlabelled", "car", "person", "bicycle", "unlabelled"]
+    assert not labels[4:].any()
+    said = " ".join(dataset.notes)
+    assert "colour cone" in said and "ids [9, 10," in said
+
+    with pytest.raises(SettingsError, match="the model has"):
+        open_dataset("msrs", replace(settings, rename={"curve": "kerb"}), tuple(FMB_CLASSES))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("fusion.stepps=3", r"unknown setting fusion\.stepps; did you mean steps"),
+        ("data.own.kindd=fmb", r"data\.own\.kindd; did you mean kind"),
+        ("model.stage=3", r"model\.stage; did you mean stages"),
+        ("fusion.steps=many", r"fusion\.steps is 'many', expected int"),
+        (
+            "segmentation.mix={strete: 1}",
+            r"segmentation\.mix\.strete: no such data set; have drive, own",
+        ),
+        ("segmentation.mix={drive: 1}", r"segmentation\.mix\.drive: has no labels"),
+        ("segmentation.batch=3", r"batch is 3.*expected a multiple of 2"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_is_meant(tmp_path, console, data, override, message):
+    with pytest.raises(SettingsError, match=message):
+        run(tmp_path, console, data, "segmentation.steps=1", "accumulation=2", override)
+
+
+def test_the_shipped_recipes_are_valid_settings():
+    for path in sorted(CONFIG.glob("train*.yaml")):
+        settings = read_settings(path, ["fusion.learning_rate=1e-3"])
+        assert settings.fusion.learning_rate == 1e-3
+        assert settings.adaptation.seed == 1, "phases keep defaults of their own"
+
+
+def test_the_learning_rate_is_the_one_cycle_policy():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.Adam([parameter], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.0, total_steps=50, pct_start=0.1)
+    for step in range(50):
+        group = optimiser.param_groups[0]
+        assert one_cycle(step, 50, 0.1) == pytest.approx((group["lr"], group["betas"][0]))
+        optimiser.step()
+        if step < 49:
+            schedule.step()

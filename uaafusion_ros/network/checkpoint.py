@@ -63,6 +63,7 @@ def save_checkpoint(path: str | os.PathLike[str], model: UAAFusion, info: Checkp
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         save_file(state, temporary, metadata={METADATA_KEY: json.dumps(header, sort_keys=True)})
+        temporary.chmod(0o644)  # the writer makes files that only their owner may read
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -11,8 +11,9 @@ import numpy as np
 INFRARED_COLOUR = (40, 110, 255)
 VISIBLE_COLOUR = (235, 140, 30)
 _TINT = 0.45
-#: How far attention brightens or darkens the tint at its extremes.
-_ATTENTION_GAIN = 0.9
+#: How far attention brightens and darkens the picture at its extremes; what lies in the dark must
+#: stay recognisable.
+_BRIGHTENING, _DARKENING = 0.8, 0.35
 
 
 class Stretch:
@@ -96,7 +97,8 @@ def attribution_overlay(
     colour = np.where(lean > 0, infrared, visible)
     tint = _TINT * np.abs(lean)
     picture = grey * (1 - tint) + colour * tint
-    picture *= 1 + _ATTENTION_GAIN * (2 * attention[..., None] - 1)
+    lift = (2 * attention - 1)[..., None]
+    picture *= 1 + np.where(lift > 0, _BRIGHTENING, _DARKENING) * lift
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 

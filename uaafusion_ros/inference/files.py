@@ -131,7 +131,7 @@ def _pairs(
         )
     if not infrared.is_dir():
         return [(visible.stem, infrared, visible)]
-    left, right = _by_stem(infrared, problem), _by_stem(visible, problem)
+    left, right = by_stem(infrared, problem), by_stem(visible, problem)
     for name, own, other, folder in (
         ("infrared", left, right, visible),
         ("visible", right, left, infrared),
@@ -147,7 +147,8 @@ def _pairs(
     return [(stem, left[stem], right[stem]) for stem in stems]
 
 
-def _by_stem(folder: Path, problem: Callable[[str], None]) -> dict[str, Path]:
+def by_stem(folder: Path, problem: Callable[[str], None]) -> dict[str, Path]:
+    """Return a folder's image files by stem; of several of one stem the first, the rest named."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or not path.is_file():

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from uaafusion_ros.inference.render import mask_overlay
-from uaafusion_ros.training.dataset_files import INFRARED, LABELS, VISIBLE, ClassList, Moment
+from uaafusion_ros.training.dataset_files import ClassList, Moment
+from uaafusion_ros.training.datasets import INFRARED, LABELS, VISIBLE
 
 TILE = (200, 150)
 """Width and height of an image on the sheet."""

@@ -15,15 +15,15 @@ from uaafusion_ros.network.config import FMB_CLASSES
 from uaafusion_ros.node.compressed_images import compressed_infrared_array, compressed_visible_array
 from uaafusion_ros.node.images import ImageError, is_constant
 from uaafusion_ros.training.class_mapping import KNOWN_CLASSES, VOID
-from uaafusion_ros.training.datasets import SUFFIXES, DatasetError, read_labels
-
-KINDS = VISIBLE, INFRARED, LABELS = ("visible", "infrared", "labels")
-LAYOUTS = {
-    "folder": dict(zip(KINDS, KINDS, strict=True)),
-    "fmb": {VISIBLE: "Visible", INFRARED: "Infrared", LABELS: "Label"},
-    "msrs": {VISIBLE: "vi", INFRARED: "ir", LABELS: "Segmentation_labels"},
-}
-"""Folder of every kind of image, by the name of the layout."""
+from uaafusion_ros.training.datasets import (
+    INFRARED,
+    LABELS,
+    LAYOUTS,
+    SUFFIXES,
+    VISIBLE,
+    DatasetError,
+    read_labels,
+)
 
 SPLITS = ("train", "val", "test")
 _CHECKED_SUFFIXES = (".png", ".jpg", ".jpeg")

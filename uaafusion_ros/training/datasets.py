@@ -32,11 +32,12 @@ _END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 #: Bytes in which the end marker must stand; some cameras pad their images.
 _TRAILER = 512
 
-#: Folder names of visible, infrared and label images.
-_LAYOUTS = {
-    "folder": ("visible", "infrared", "labels"),
-    "fmb": ("Visible", "Infrared", "Label"),
-    "msrs": ("vi", "ir", "Segmentation_labels"),
+KINDS = VISIBLE, INFRARED, LABELS = ("visible", "infrared", "labels")
+#: Folder of every kind of image, by the name of the layout.
+LAYOUTS = {
+    "folder": dict(zip(KINDS, KINDS, strict=True)),
+    "fmb": {VISIBLE: "Visible", INFRARED: "Infrared", LABELS: "Label"},
+    "msrs": {VISIBLE: "vi", INFRARED: "ir", LABELS: "Segmentation_labels"},
 }
 
 
@@ -106,7 +107,7 @@ class FolderDataset:
         root = Path(settings.path)
         if settings.kind != "folder":
             root /= settings.split
-        visible, infrared, labels = (root / part for part in _LAYOUTS[settings.kind])
+        visible, infrared, labels = (root / LAYOUTS[settings.kind][kind] for kind in KINDS)
         self.name = name
         self._visible = _by_stem(visible)
         needs_all = settings.kind != "folder"

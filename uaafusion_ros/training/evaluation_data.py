@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from uaafusion_ros.inference.errors import FrameError, SettingsError
-from uaafusion_ros.inference.files import SUFFIXES, read_infrared, read_visible
+from uaafusion_ros.inference.files import SUFFIXES, by_stem, read_infrared, read_visible
 from uaafusion_ros.inference.settings import PipelineSettings
 from uaafusion_ros.inference.thermal import GainControl
 from uaafusion_ros.training.class_mapping import ClassMapping, map_classes, read_class_names
@@ -182,14 +182,7 @@ def images_by_stem(folder: Path, problem: Problem) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise SettingsError(f"{folder} is not a folder; expected images in it")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
-        if path.stem in found:
-            problem(f"{path} has the same stem as {found[path.stem].name}")
-            continue
-        found[path.stem] = path
+    found = by_stem(folder, problem)
     if not found:
         raise SettingsError(f"{folder} holds no images; expected {', '.join(SUFFIXES)}")
     return found

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError, SettingsError
+from uaafusion_ros.inference.output_files import write_image
 from uaafusion_ros.inference.pipeline import FusionPipeline, FusionResult, Product
 from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
 from uaafusion_ros.inference.settings import PipelineSettings
@@ -174,8 +175,7 @@ def _write(
     for folder, picture in pictures.items():
         path = out / folder / f"{stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(path), picture):
-            raise OSError(f"{path} could not be written; is there space, and a right to write?")
+        write_image(path, picture)
     if result.arrays is not None:
         _write_arrays(out / "arrays" / f"{stem}.npz", result.arrays)
 

@@ -6,6 +6,7 @@ It is stored inside the checkpoint, so that a file is all that is needed to rebu
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +137,18 @@ class ModelConfig:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"malformed model settings: {error}") from error
+
+
+def class_list(
+    classes: Sequence[str], palette: Sequence[tuple[int, int, int]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return names and RGB colours by id, as the classes topic and classes.json hold them."""
+    return {
+        "classes": [
+            {"id": index, "name": name, "rgb": list(rgb)}
+            for index, (name, rgb) in enumerate(zip(classes, palette, strict=True))
+        ]
+    }
 
 
 def _check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:

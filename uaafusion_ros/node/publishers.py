@@ -15,6 +15,7 @@ from std_msgs.msg import Header, String
 
 from uaafusion_ros.inference.pipeline import FusionResult, Product
 from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
+from uaafusion_ros.network.config import class_list
 from uaafusion_ros.node.camera_info import fused_camera_info
 from uaafusion_ros.node.images import image_message
 from uaafusion_ros.node.subscribers import OVERRIDABLE
@@ -116,12 +117,7 @@ class Publishers:
 
     def publish_classes(self) -> None:
         """Latches names and colours of the classes, as JSON, for all who read masks."""
-        description = {
-            "classes": [
-                {"id": index, "name": name, "rgb": list(rgb)}
-                for index, (name, rgb) in enumerate(zip(self._classes, self._palette, strict=True))
-            ]
-        }
+        description = class_list(self._classes, self._palette)
         self._classes_publisher.publish(String(data=json.dumps(description)))
 
     def publish(

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from uaafusion_ros.inference.models import find_model
+from uaafusion_ros.inference.output_files import write_image, write_json
 from uaafusion_ros.network.checkpoint import read_info
 from uaafusion_ros.training.alignment import (
     SET_LIMITS,
@@ -37,7 +38,6 @@ from uaafusion_ros.training.dataset_files import (
     find_splits,
     size_text,
 )
-from uaafusion_ros.training.output_files import write_image, write_json
 
 SHOWN_PER_SPLIT = 12
 """Pairs of a split on the contact sheet, evenly over the split …"""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.inference.output_files import write_image, write_json
 from uaafusion_ros.training.evaluated_model import (
     FAITHFULNESS_SIDE,
     MAPS,
@@ -25,7 +26,6 @@ from uaafusion_ros.training.evaluation_pictures import (
 from uaafusion_ros.training.evaluation_result import TABLE_COLUMNS, EvaluationResult
 from uaafusion_ros.training.faithfulness import CELL_SIDE, STEPS
 from uaafusion_ros.training.fusion_metrics import NAMES
-from uaafusion_ros.training.output_files import write_image, write_json
 
 #: Rows of the sheets of the best and of the worst pairs.
 SHOWN = 3

@@ -24,6 +24,7 @@ from rich.progress import track
 
 from uaafusion_ros.bags import CHECKS, DECODERS, Bag, BagImage
 from uaafusion_ros.inference.errors import FrameError, SettingsError
+from uaafusion_ros.inference.output_files import write_image, write_json
 from uaafusion_ros.inference.registration import register
 from uaafusion_ros.inference.render import split_colour
 from uaafusion_ros.inference.thermal import GainControl
@@ -39,7 +40,6 @@ from uaafusion_ros.training.harvest_account import (
     split_by_time,
 )
 from uaafusion_ros.training.harvest_plan import HarvestPlan, choose_topics
-from uaafusion_ros.training.output_files import write_image, write_json
 
 QUEUE_SIZE = 300
 """Images of a stream that may wait for the other; both are recorded in the order of receipt."""

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.progress import track
 
 from uaafusion_ros.inference.models import find_model
+from uaafusion_ros.inference.output_files import write_image, write_json
 from uaafusion_ros.network.checkpoint import load_checkpoint
+from uaafusion_ros.network.config import class_list
 from uaafusion_ros.training.datasets import read_luminance
 from uaafusion_ros.training.harvest_account import STREAMS, HarvestedPair
-from uaafusion_ros.training.output_files import write_image, write_json
 from uaafusion_ros.training.pseudo_labels import pseudo_labels
 from uaafusion_ros.training.settings import SegmentationSettings
 
@@ -48,17 +49,7 @@ class Labeller:
             counts += np.bincount(labels.ravel(), minlength=len(counts))
             (folder / "labels").mkdir(exist_ok=True)
             write_image(folder / "labels" / f"{pair.stem}.png", labels)
-        write_json(
-            out / "classes.json",
-            {
-                "classes": [
-                    {"id": number, "name": name, "rgb": list(rgb)}
-                    for number, (name, rgb) in enumerate(
-                        zip(self._classes, self._palette, strict=True)
-                    )
-                ]
-            },
-        )
+        write_json(out / "classes.json", class_list(self._classes, self._palette))
         shares = counts / max(1, counts.sum())
         return {
             "model": self._name,

@@ -56,6 +56,8 @@ class ModelConfig:
     #: ``deeplab`` is the release's; ``pyramid`` sums features of four scales and is far cheaper.
     decoder: str = "deeplab"
     decoder_channels: int = 256
+    #: Channels of the pyramid's level at half resolution; 0 ends it at a quarter.
+    detail_channels: int = 0
     #: Resolution of the deepest features, as a fraction 1/16 or 1/32 of the image.
     output_stride: int = 16
     scores: str = "sigmoid"
@@ -76,6 +78,9 @@ class ModelConfig:
     #: tau of w_i = sigmoid((F_c(i) - F_c(v)) / tau); 0 takes the ratio of the contributions.
     weight_temperature: float = 0.0
 
+    #: Width of the head that predicts the attribution (``realtime``); 0 is none.
+    student_channels: int = 0
+
     def __post_init__(self) -> None:
         _check_choice("encoder", self.encoder, ENCODERS)
         _check_choice("decoder", self.decoder, DECODERS)
@@ -93,8 +98,15 @@ class ModelConfig:
             raise ConfigError(
                 f"attention_smoothing is {self.attention_smoothing}, expected an odd number >= 1"
             )
+        if self.detail_channels < 0 or (self.detail_channels and self.decoder != "pyramid"):
+            raise ConfigError(
+                f"detail_channels is {self.detail_channels} with decoder {self.decoder!r}, "
+                "expected 0, or more with decoder 'pyramid'"
+            )
         if self.weight_temperature < 0:
             raise ConfigError(f"weight_temperature is {self.weight_temperature}, expected >= 0")
+        if self.student_channels < 0:
+            raise ConfigError(f"student_channels is {self.student_channels}, expected >= 0")
         self._check_classes()
 
     def _check_classes(self) -> None:

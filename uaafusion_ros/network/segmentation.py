@@ -32,7 +32,7 @@ class BlockRow:
 
 @dataclass(frozen=True)
 class EncoderTable:
-    """The shape of an encoder; rows 1, 2, 4 and 6 end the scales 1/4, 1/8, 1/16 and 1/32."""
+    """The shape of an encoder; rows 0, 1, 2, 4, 6 end the scales 1/2, 1/4, 1/8, 1/16, 1/32."""
 
     stem_channels: int
     rows: tuple[BlockRow, ...]
@@ -67,7 +67,7 @@ ENCODER_TABLES = {
         norm_epsilon=1e-3,
     ),
 }
-SCALE_ROWS = (1, 2, 4, 6)
+SCALE_ROWS = (0, 1, 2, 4, 6)
 
 
 class ConvNorm(nn.Module):
@@ -143,7 +143,7 @@ class InvertedResidual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Returns the features at 1/4, 1/8, 1/16 and the deepest scale."""
+    """Returns the features at 1/2, 1/4, 1/8, 1/16 and the deepest scale."""
 
     def __init__(self, table: EncoderTable, output_stride: int) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class DeepLabDecoder(nn.Module):
 
     def __init__(self, scale_channels: Iterable[int], channels: int) -> None:
         super().__init__()
-        low, *_, high = scale_channels
+        _, low, *_, high = scale_channels
         self.shortcut = ConvNorm(low, self.LOW_LEVEL_CHANNELS, 1, bias=True, activation=nn.ReLU())
         self.merge = ConvNorm(
             high + self.LOW_LEVEL_CHANNELS, channels, 3, bias=True, activation=nn.ReLU()
@@ -196,26 +196,34 @@ class DeepLabDecoder(nn.Module):
         self.dropout_merge, self.dropout_refine = nn.Dropout(0.5), nn.Dropout(0.1)
 
     def forward(self, scales: list[Tensor]) -> Tensor:
-        low = self.shortcut(scales[0])
+        low = self.shortcut(scales[1])
         high = resize(scales[-1], low)
         merged = self.dropout_merge(self.merge(torch.cat((high, low), dim=1)))
         return self.dropout_refine(self.refine(merged))
 
 
 class PyramidDecoder(nn.Module):
-    """Sums four scales from coarse to fine (Lin et al. 2017), with the image's mean as context."""
+    """Sums the scales from coarse to fine (Lin et al. 2017), with the image's mean as context.
 
-    def __init__(self, scale_channels: Iterable[int], channels: int) -> None:
+    Down to 1/4 all have `channels`; `detail_channels` above 0 adds a thin level at 1/2, for what is
+    a few pixels wide: poles, signs, people far away.
+    """
+
+    def __init__(
+        self, scale_channels: Iterable[int], channels: int, detail_channels: int = 0
+    ) -> None:
         super().__init__()
-        widths = tuple(scale_channels)
+        finest, *widths = scale_channels
         self.lateral = nn.ModuleList(ConvNorm(width, channels, 1, bias=False) for width in widths)
         self.context = nn.Sequential(nn.Conv2d(widths[-1], channels, 1), nn.ReLU())
         self.smooth = nn.ModuleList(
             ConvNorm(channels, channels, 3, activation=nn.ReLU()) for _ in widths
         )
+        self.detail = _Detail(finest, channels, detail_channels) if detail_channels else None
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, scales: list[Tensor]) -> Tensor:
+        finest, *scales = scales
         # adaptive_avg_pool2d has no second place in ONNX's fixed-shape runtimes; mean has.
         features = self.lateral[-1](scales[-1]) + self.context(
             scales[-1].mean(dim=(2, 3), keepdim=True)
@@ -224,7 +232,23 @@ class PyramidDecoder(nn.Module):
         for index in range(len(scales) - 2, -1, -1):
             fine = self.lateral[index](scales[index])
             features = self.smooth[index](fine + resize(features, fine))
+        if self.detail is not None:
+            features = self.detail(features, finest)
         return self.dropout(features)
+
+
+class _Detail(nn.Module):
+    """The pyramid's thin finest level."""
+
+    def __init__(self, finest: int, channels: int, detail_channels: int) -> None:
+        super().__init__()
+        self.lateral = ConvNorm(finest, detail_channels, 1)
+        self.shrink = ConvNorm(channels, detail_channels, 1)
+        self.smooth = ConvNorm(detail_channels, detail_channels, 3, activation=nn.ReLU())
+
+    def forward(self, features: Tensor, finest: Tensor) -> Tensor:
+        fine = self.lateral(finest)
+        return self.smooth(fine + resize(self.shrink(features), fine))
 
 
 class SegmentationNetwork(nn.Module):
@@ -236,15 +260,30 @@ class SegmentationNetwork(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.encoder = Encoder(ENCODER_TABLES[config.encoder], config.output_stride)
-        decoder = DeepLabDecoder if config.decoder == "deeplab" else PyramidDecoder
-        self.decoder = decoder(self.encoder.scale_channels, config.decoder_channels)
-        self.classifier = nn.Conv2d(config.decoder_channels, len(config.classes), 1)
+        widths, channels = self.encoder.scale_channels, config.decoder_channels
+        self.decoder: nn.Module
+        if config.decoder == "deeplab":
+            self.decoder = DeepLabDecoder(widths, channels)
+        else:
+            self.decoder = PyramidDecoder(widths, channels, config.detail_channels)
+        self.classes = len(config.classes)
+        #: Channels of `features` and the pixels between two of them.
+        self.feature_channels = config.detail_channels or channels
+        self.feature_stride = 2 if config.detail_channels else 4
+        self.classifier = nn.Conv2d(self.feature_channels, self.classes, 1)
         self.softmax = config.scores == "softmax"
+
+    def features(self, luminance_B1HW: Tensor) -> Tensor:
+        """Return what the classifier reads, [B,N,h,w]."""
+        return self.decoder(self.encoder(luminance_B1HW))
+
+    def classify(self, features_BNhw: Tensor, like: Tensor) -> Tensor:
+        """Return class logits [B,C,H,W] of features, at the size of `like`."""
+        return resize(self.classifier(features_BNhw), like)
 
     def logits(self, luminance_B1HW: Tensor) -> Tensor:
         """Return class logits [B,C,H,W]."""
-        coarse = self.classifier(self.decoder(self.encoder(luminance_B1HW)))
-        return resize(coarse, luminance_B1HW)
+        return self.classify(self.features(luminance_B1HW), luminance_B1HW)
 
     def forward(self, luminance_B1HW: Tensor) -> Tensor:
         """Return class scores [B,C,H,W] in 0..1."""

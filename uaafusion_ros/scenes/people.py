@@ -196,7 +196,11 @@ def paint_bicycle(
     heading: float,
     ridden: float,
 ) -> None:
-    """A bicycle and its rider, pedalling by the metres ridden; without looks it is parked."""
+    """A bicycle and its rider, pedalling by the metres ridden; without looks it is parked.
+
+    Who rides belongs to the bicycle's class, as in CamVid: both ways in one training set would
+    teach neither.
+    """
     canvas.cast_shadow(place[0] + 0.15, place[2], 0.5, 0.8)
     forward = np.array((math.sin(heading), 0.0, math.cos(heading)))
     turn = np.linspace(0, 2 * np.pi, 18, endpoint=False)
@@ -215,7 +219,7 @@ def paint_bicycle(
     if looks is None:
         return
     rider = _riding(looks, ridden / 0.8, 0.55)
-    _paint_limbs(canvas, rider, place, heading, looks.height, looks.girth, PERSON)
+    _paint_limbs(canvas, rider, place, heading, looks.height, looks.girth, BICYCLE)
 
 
 def paint_motorcycle(
@@ -226,7 +230,7 @@ def paint_motorcycle(
     place: tuple[float, float, float],
     heading: float,
 ) -> None:
-    """A motorcycle and its helmeted rider: hot engine and exhaust, warm tyres.
+    """A motorcycle and its helmeted rider, one class: hot engine and exhaust, warm tyres.
 
     Without looks it is parked and cold.
     """
@@ -258,7 +262,7 @@ def paint_motorcycle(
     ]
     x, y, z = place
     lifted = (x, y - 0.06, z)
-    _paint_limbs(canvas, rider, lifted, heading, looks.height, looks.girth * 1.1, PERSON)
+    _paint_limbs(canvas, rider, lifted, heading, looks.height, looks.girth * 1.1, MOTORCYCLE)
     if climate.lamps_lit:
         ahead = math.cos(heading) < 0
         lamp = np.array(place) + forward * (0.75 if ahead else -0.85) + np.array((0, 0.8, 0))

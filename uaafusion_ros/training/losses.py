@@ -9,14 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from uaafusion_ros.training.guided_fusion import guided_fusion
+
 _SOBEL = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
 
 
-def gradient_magnitude(image_B1HW: Tensor) -> Tensor:
-    """|sobel_x| + |sobel_y| of [B,1,H,W], borders reflected."""
+#: Constants of SSIM for images in 0..1, as small as the published figures' (a range of 2 of 255).
+_SSIM_LUMINANCE, _SSIM_CONTRAST = 1e-6, 4e-6
+_SSIM_WINDOW = 7
+
+
+def image_gradient(image_B1HW: Tensor) -> Tensor:
+    """Sobel's derivatives to the right and downwards, [B,2,H,W], borders reflected."""
     kernels = torch.stack((_SOBEL, _SOBEL.T))[:, None].to(image_B1HW)
-    gradients = F.conv2d(F.pad(image_B1HW, (1, 1, 1, 1), mode="reflect"), kernels)
-    return gradients.abs().sum(dim=1, keepdim=True)
+    return F.conv2d(F.pad(image_B1HW, (1, 1, 1, 1), mode="reflect"), kernels)
 
 
 def data_loss(fused: Tensor, infrared: Tensor, visible: Tensor, infrared_weight: Tensor) -> Tensor:
@@ -25,15 +31,76 @@ def data_loss(fused: Tensor, infrared: Tensor, visible: Tensor, infrared_weight:
     return infrared_term + ((1 - infrared_weight) * (visible - fused)).square().mean()
 
 
-def gradient_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
-    """L1 of the fused gradient to the stronger of the sources' gradients; all [B,1,H,W]."""
-    strongest = torch.maximum(gradient_magnitude(infrared), gradient_magnitude(visible))
-    return F.l1_loss(gradient_magnitude(fused), strongest)
+def gradient_loss(
+    fused: Tensor, infrared: Tensor, visible: Tensor, *, signed: bool = False
+) -> Tensor:
+    """L1 of the fused gradient to the stronger of the sources' gradients; all [B,1,H,W].
+
+    Args:
+        signed: compare directions too. The paper compares |sobel_x| + |sobel_y| alone, which an
+            edge of the wrong sign satisfies as well: optimised to its end it draws saw teeth along
+            edges where the sources disagree.
+    """
+    gradients = [image_gradient(image) for image in (fused, infrared, visible)]
+    magnitudes = [gradient.abs().sum(dim=1, keepdim=True) for gradient in gradients]
+    if not signed:
+        return F.l1_loss(magnitudes[0], torch.maximum(magnitudes[1], magnitudes[2]))
+    stronger = torch.where(magnitudes[1] > magnitudes[2], gradients[1], gradients[2])
+    # Summed over both directions, as the magnitudes are.
+    return 2 * F.l1_loss(gradients[0], stronger)
 
 
 def intensity_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
     """L1 to the brighter source: keeps warm people and lit signs alike; all [B,1,H,W]."""
     return F.l1_loss(fused, torch.maximum(infrared, visible))
+
+
+def saliency_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
+    """L1 to the fusion by saliency and guided filters; all [B,1,H,W]."""
+    return F.l1_loss(fused, guided_fusion(infrared, visible))
+
+
+def similarity_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
+    """1 - the mean SSIM (Wang et al. 2004) to both sources, in 0..2; all [B,1,H,W]."""
+    similarities = structural_similarity(fused, infrared) + structural_similarity(fused, visible)
+    return 1 - similarities.mean() / 2
+
+
+def structural_similarity(first: Tensor, second: Tensor) -> Tensor:
+    """SSIM of every window of 7x7 pixels of two [B,1,H,W], in -1..1."""
+
+    def local_mean(image: Tensor) -> Tensor:
+        return F.avg_pool2d(image, _SSIM_WINDOW, stride=1)
+
+    means = local_mean(first), local_mean(second)
+    product = means[0] * means[1]
+    squares = means[0].square() + means[1].square()
+    covariance = local_mean(first * second) - product
+    variances = (local_mean(first.square() + second.square()) - squares).clamp(min=0)
+    return (
+        (2 * product + _SSIM_LUMINANCE)
+        * (2 * covariance + _SSIM_CONTRAST)
+        / ((squares + _SSIM_LUMINANCE) * (variances + _SSIM_CONTRAST))
+    )
+
+
+def complement_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
+    """1 - the mean correlation of what one source adds with that source, in 0..2; all [B,1,H,W].
+
+    The sum of the correlations of differences (Aslantas and Bendes 2015): f - v should be what
+    the infrared image shows, f - i what the visible one does. It keeps the contrast of both.
+    """
+    gains = _correlation(fused - visible, infrared) + _correlation(fused - infrared, visible)
+    return 1 - gains.mean() / 2
+
+
+def _correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Pearson's correlation of every image of a batch, [B]; 0 where one is constant."""
+    centred = [
+        (image - image.mean(dim=(1, 2, 3), keepdim=True)).flatten(1) for image in (first, second)
+    ]
+    norms = [image.square().sum(dim=1) for image in centred]
+    return (centred[0] * centred[1]).sum(dim=1) * (norms[0] * norms[1] + 1e-6).rsqrt()
 
 
 def segmentation_loss(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.segmentation import SegmentationNetwork
+from uaafusion_ros.training.boxes import MarkedObjects
 from uaafusion_ros.training.datasets import Dataset
 from uaafusion_ros.training.pseudo_labels import PseudoLabelledDataset, write_pseudo_labels
-from uaafusion_ros.training.settings import FusionSettings, PhaseSettings
+from uaafusion_ros.training.settings import DistillationSettings, FusionSettings, PhaseSettings
 
 
 def shares_of(
@@ -66,8 +67,12 @@ def write_labels(
     rank: int,
     world: int,
     unreadable: Callable[[str, str], None],
+    objects: Mapping[str, MarkedObjects],
 ) -> list[str]:
     """Label this process's part of all pseudo-labelled data sets; return their names.
+
+    Args:
+        objects: data set name to what somebody marked in it.
 
     Raises:
         OSError: a label cannot be written.
@@ -78,13 +83,19 @@ def write_labels(
     for dataset in labelled:
         part = range(rank, len(dataset), world)
         write_pseudo_labels(
-            network, dataset.pairs, dataset.folder, confidence, part=part, unreadable=unreadable
+            network,
+            dataset.pairs,
+            dataset.folder,
+            confidence,
+            part=part,
+            unreadable=unreadable,
+            objects=objects.get(dataset.name),
         )
     return [dataset.name for dataset in labelled]
 
 
 def _why_not(settings: PhaseSettings, dataset: Dataset) -> str:
     """Say why a phase cannot use a data set; empty where it can."""
-    if isinstance(settings, FusionSettings):
+    if isinstance(settings, FusionSettings | DistillationSettings):
         return "" if dataset.has_infrared else "has no infrared images"
     return "" if dataset.has_labels else "has no labels (the adaptation phase labels pairs)"

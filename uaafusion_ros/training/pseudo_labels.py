@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from uaafusion_ros.network.segmentation import SegmentationNetwork
+from uaafusion_ros.training.boxes import MarkedObjects, draw_objects, scores_without
 from uaafusion_ros.training.datasets import Dataset, Sample, read_labels
 from uaafusion_ros.training.errors import DatasetError
 
@@ -47,8 +48,12 @@ def write_pseudo_labels(
     *,
     part: range,
     unreadable: Callable[[str, str], None],
+    objects: MarkedObjects | None = None,
 ) -> None:
     """Label the samples in `part` and write class ids as `folder`/INDEX.png.
+
+    Args:
+        objects: what somebody marked in these pairs; the network labels the rest.
 
     Raises:
         OSError: a label cannot be written.
@@ -62,14 +67,26 @@ def write_pseudo_labels(
             unreadable(f"{dataset.name}/{index}", str(error))
             continue
         assert sample.infrared is not None
-        labels = pseudo_labels(network, sample.infrared, sample.visible, confidence)
+        labels = _labels(network, sample, confidence, objects)
         data = cv2.imencode(".png", labels)[1].tobytes()
         temporary = folder / f".{index}.tmp"
         temporary.write_bytes(data)
         os.replace(temporary, _file(folder, index))
 
 
-@torch.no_grad()
+def _labels(
+    network: SegmentationNetwork, sample: Sample, confidence: float, objects: MarkedObjects | None
+) -> np.ndarray:
+    assert sample.infrared is not None
+    scores = mean_scores(network, sample.infrared, sample.visible)
+    if objects is None:
+        return _confident(scores, confidence)
+    stem = Path(sample.name).stem
+    labels = _confident(scores_without(scores, objects, stem), confidence)
+    draw_objects(labels, sample.infrared, objects.boxes.get(stem, ()))
+    return labels
+
+
 def pseudo_labels(
     network: SegmentationNetwork, infrared: np.ndarray, visible: np.ndarray, confidence: float
 ) -> np.ndarray:
@@ -81,15 +98,27 @@ def pseudo_labels(
     Args:
         infrared, visible: luminance uint8 [H,W].
     """
+    return _confident(mean_scores(network, infrared, visible), confidence)
+
+
+@torch.no_grad()
+def mean_scores(
+    network: SegmentationNetwork, infrared: np.ndarray, visible: np.ndarray
+) -> np.ndarray:
+    """Return class scores float32 [C,H,W] in 0..1, the mean over cameras, fusions and mirrors."""
     device = next(network.parameters()).device
     warm, lit = (_image(image, device) for image in (infrared, visible))
     views = torch.cat((warm, (warm + lit) / 2, torch.maximum(warm, lit), lit))
     say = torch.tensor(list(_SAY.values()), device=device)[:, None, None, None]
     scores = (network(views) * say).sum(dim=0)
     flipped = (network(views.flip(-1)) * say).sum(dim=0).flip(-1)
-    best, ids = ((scores + flipped) / 2).max(dim=0)
-    ids[best < confidence] = 0
-    return ids.cpu().numpy().astype(np.uint8)
+    return ((scores + flipped) / 2).float().cpu().numpy()
+
+
+def _confident(scores_CHW: np.ndarray, confidence: float) -> np.ndarray:
+    ids = scores_CHW.argmax(axis=0)
+    ids[scores_CHW.max(axis=0) < confidence] = 0
+    return ids.astype(np.uint8)
 
 
 def _image(image: np.ndarray, device: torch.device) -> Tensor:

@@ -1,0 +1,146 @@
+"""Pieces of the training that a whole run would not show to be wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
+from uaafusion_ros.network.config import ModelConfig
+from uaafusion_ros.network.unfolding import Output, UAAFusion
+from uaafusion_ros.training.boxes import draw_objects, read_boxes, scores_without
+from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.losses import (
+    complement_loss,
+    gradient_loss,
+    similarity_loss,
+    structural_similarity,
+)
+from uaafusion_ros.training.session import starting_model
+from uaafusion_ros.training.settings import DatasetSettings, TrainingSettings
+from uaafusion_ros.training.starting import pass_images_through
+
+CLASSES = ("unlabelled", "road", "person")
+PALETTE = ((0, 0, 0), (1, 1, 1), (2, 2, 2))
+SMALL = {
+    "decoder": "pyramid",
+    "decoder_channels": 8,
+    "output_stride": 32,
+    "channels": 4,
+    "classes": CLASSES,
+    "palette": PALETTE,
+}
+
+
+def coco(folder: Path, annotations: list[dict], name: str = "person") -> Path:
+    path = folder / "boxes.json"
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+        "categories": [{"id": 7, "name": name}],
+        "annotations": [{"category_id": 7, "image_id": 1, **one} for one in annotations],
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_marked_person_is_cut_out_by_warmth_and_nothing_else_stays_one(tmp_path) -> None:
+    infrared = np.full((60, 80), 60, np.uint8)
+    infrared[20:50, 30:40] = 220  # warm, narrower than its box
+    path = coco(tmp_path, [{"bbox": [25, 18, 20, 34]}, {"bbox": [60, 20, 10, 20], "iscrowd": 1}])
+    objects = read_boxes(path, CLASSES)
+    scores = np.zeros((3, 60, 80), np.float32)
+    scores[1], scores[2] = 0.4, 0.6  # the network takes everything for a person
+
+    left = scores_without(scores, objects, "a")
+    assert left[2, 5, 5] == 0 and left[1, 5, 5] == 1
+    assert left[2, 30, 35] == scores[2, 30, 35]  # inside its box it may be one
+    labels = left.argmax(axis=0).astype(np.uint8)
+    draw_objects(labels, infrared, objects.boxes["a"])
+
+    assert (labels[20:50, 30:40] == 2).all()
+    assert (labels[18:52, 25:29] != 2).all()
+    assert (labels[20:40, 60:70] == 2).all()  # a crowd's stay as the network saw them
+    assert (labels == 2).sum() == 30 * 10 + 20 * 10
+
+
+def test_images_that_nobody_looked_at_keep_the_networks_labels(tmp_path) -> None:
+    objects = read_boxes(coco(tmp_path, []), CLASSES)
+    scores = np.full((3, 4, 4), 1 / 3, np.float32)
+    assert scores_without(scores, objects, "c") is scores
+    assert (scores_without(scores, objects, "b")[2] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "not COCO"), ('{"images": []}', "categories"), (None, "boxes.json")],
+)
+def test_boxes_that_cannot_be_read_say_what_was_expected(tmp_path, content, message) -> None:
+    path = tmp_path / "boxes.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DatasetError, match=message):
+        read_boxes(path, CLASSES)
+
+
+def test_boxes_of_unknown_classes_are_refused_with_those_there_are(tmp_path) -> None:
+    with pytest.raises(DatasetError, match=r"giraffe.*unlabelled, road, person"):
+        read_boxes(coco(tmp_path, [], name="giraffe"), CLASSES)
+
+
+def test_an_edge_of_the_wrong_sign_costs_only_where_signs_count() -> None:
+    edge = torch.zeros(1, 1, 32, 32)
+    edge[..., 16:] = 1
+    flat, inverted = torch.zeros_like(edge), 1 - edge
+    assert gradient_loss(inverted, edge, flat) == 0
+    assert gradient_loss(inverted, edge, flat, signed=True) > 0.1
+    assert gradient_loss(edge, edge, flat, signed=True) == 0
+
+
+def test_similarity_and_complement_reward_what_they_are_named_for() -> None:
+    generator = torch.Generator().manual_seed(0)
+    infrared, visible = (torch.rand(1, 1, 48, 48, generator=generator) for _ in range(2))
+    assert structural_similarity(infrared, infrared).min() > 0.999
+    average = (infrared + visible) / 2
+    noise = torch.rand(1, 1, 48, 48, generator=generator)
+    assert similarity_loss(average, infrared, visible) < similarity_loss(noise, infrared, visible)
+    total = infrared + visible  # adds to each source exactly the other one
+    assert complement_loss(total, infrared, visible) < 1e-3
+    assert complement_loss(infrared, infrared, visible) > 0.4
+
+
+def test_fresh_stages_begin_with_the_average_of_the_sources() -> None:
+    torch.manual_seed(0)
+    model = UAAFusion(ModelConfig.from_dict({**SMALL, "stages": 5, "channels": 16}))
+    pass_images_through(model)
+    generator = torch.Generator().manual_seed(1)
+    infrared, visible = (torch.rand(1, 1, 48, 64, generator=generator) for _ in range(2))
+    with torch.no_grad():
+        fused = model.eval()(infrared, visible, Output.FUSED).fused_B1HW
+    average = (infrared + visible) / 2
+    in_order = fused.flatten()[average.flatten().argsort()]
+    assert (in_order.diff() > -0.01).all()  # the sigmoids bend the scale, but mix nothing in
+    assert (fused - average).abs().max() < 0.25
+
+
+def test_a_model_starts_from_another_ones_segmentation_alone(tmp_path) -> None:
+    torch.manual_seed(5)
+    source = UAAFusion(ModelConfig.from_dict({**SMALL, "stages": 1}))
+    path = tmp_path / "source.safetensors"
+    save_checkpoint(path, source, CheckpointInfo(config=source.config))
+
+    def settings(**model) -> TrainingSettings:
+        street = DatasetSettings(kind="street", frames=1)
+        return TrainingSettings(
+            model={**SMALL, **model}, start_segmentation=str(path), data={"street": street}
+        )
+
+    model = starting_model(settings(stages=3))
+    for name, value in source.segmentation.state_dict().items():
+        assert torch.equal(model.segmentation.state_dict()[name], value), name
+    with pytest.raises(SettingsError, match="start_segmentation"):
+        starting_model(settings(stages=3, decoder_channels=16))

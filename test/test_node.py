@@ -255,6 +255,8 @@ def test_constant_and_changing_images_are_fused_with_a_warning(client, node, lis
 def test_every_image_sent_is_published_or_counted(client, node, listen):
     listen(FUSED)
     before = {stream: settled(client, stream) for stream in ("infrared", "visible")}
+    # However busy the machine: the halves of a pair may come a while apart.
+    assert client.set_parameter("max_wait", 1.0) == ""
     infrared, visible = night_pair(240, 320)
     sent = 30
     for number in range(sent):  # as fast as they go: the mailbox has to let some pairs go
@@ -273,6 +275,7 @@ def test_every_image_sent_is_published_or_counted(client, node, listen):
         assert grown.get("superseded", 0) + grown["published"] == sent
         assert grown.get("unpaired", 0) == expected - sent
     client.wait_for(lambda: len(client.received[FUSED]) == grown["published"], "fused images")
+    assert client.set_parameter("max_wait", 0.05) == ""
 
 
 def test_stamps_too_far_apart_are_explained(client, node, listen):
@@ -324,7 +327,8 @@ def test_unknown_parameters_are_reported_with_near_matches(client, node):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("model", "other", "bring the node to unconfigured first"),
+        ("device", "cuda", "bring the node to unconfigured first"),
+        ("model", "other", "neither a file nor one that ships"),
         ("autostart", False, "read-only"),
         ("stretch.mode", "histogram", "expected one of: minmax, none"),
         ("gain.low_percentile", 99.9, "gain percentiles are 99.9 and 99.5"),

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from uaafusion_ros.node.inputs import CAMERA_INFO_TOPIC, IMAGE_TOPICS
+from uaafusion_ros.node.model_swap import RELOAD_SERVICE
 from uaafusion_ros.node.parameters import DECLARATIONS, REACTIVATE, RECONFIGURE, START
 from uaafusion_ros.node.publishers import CLASSES_TOPIC, Output
 
@@ -37,6 +38,10 @@ def rows_after(heading):
 def test_every_parameter_stands_in_the_readme_with_its_default():
     assert [row(d) for d in DECLARATIONS if row(d) not in README.splitlines()] == []
     assert rows_after("Parameters") == [declaration.name for declaration in DECLARATIONS]
+
+
+def test_every_service_stands_in_the_readme():
+    assert rows_after("Services") == [RELOAD_SERVICE]
 
 
 def test_every_topic_stands_in_the_readme():

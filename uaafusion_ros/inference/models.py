@@ -1,13 +1,37 @@
-"""Finds model files: by path, or by the name of one that ships with the package."""
+"""Finds, checks and reads model files: by path, or by the name of one that ships."""
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
-from uaafusion_ros.network.checkpoint import CheckpointError
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from uaafusion_ros.network.checkpoint import (
+    CheckpointError,
+    CheckpointInfo,
+    describe_differences,
+    load_checkpoint,
+    read_info,
+)
+from uaafusion_ros.network.config import ModelConfig
+from uaafusion_ros.network.unfolding import UAAFusion
 from uaafusion_ros.share import share_folders
 
 DEFAULT_MODEL = "uaafusion_edge"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The file that a model was read from, as it was then; sha256 of its bytes in hexadecimal."""
+
+    path: Path
+    sha256: str
 
 
 def find_model(name_or_path: str = "") -> Path:
@@ -36,3 +60,68 @@ def shipped_models() -> dict[str, Path]:
         for path in sorted((folder / "models").glob("*.safetensors")):
             found.setdefault(path.stem, path)
     return found
+
+
+def check_model(name_or_path: str = "") -> CheckpointInfo:
+    """Check what the file's header tells, in milliseconds and without reading the weights.
+
+    It is whole, describes a model, and its weights have the names and shapes of that model. A
+    model of another shape than those read or checked before takes some 50 ms.
+
+    Raises:
+        CheckpointError: with what was found, what was expected, what to do.
+    """
+    path = find_model(name_or_path)
+    info = read_info(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = {
+                key: torch.empty(file.get_slice(key).get_shape(), device="meta")
+                for key in file.keys()  # noqa: SIM118
+            }
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); copy it again") from error
+    differences = describe_differences(found, _expected_weights(info.config))
+    if differences:
+        raise CheckpointError(
+            f"{path}: the weights do not fit the file's own description: {differences}. "
+            "Export or train the model again"
+        )
+    return info
+
+
+def read_model(name_or_path: str = "") -> tuple[UAAFusion, CheckpointInfo, ModelFile]:
+    """Return the model, on the CPU and ready for training, its description and its file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or of another kind.
+    """
+    path = find_model(name_or_path)
+    with tempfile.TemporaryDirectory(prefix="uaafusion-") as folder:
+        # Weights are read through a memory map, and one that shrinks ends the process: somebody
+        # may be copying over the file at this moment. What is checked is a copy that nobody knows.
+        copy = Path(folder) / path.name
+        try:
+            content = path.read_bytes()
+            copy.write_bytes(content)
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error})") from error
+        try:
+            model, info = load_checkpoint(copy)
+        except CheckpointError as error:
+            raise CheckpointError(str(error).replace(str(copy), str(path))) from error
+    return model, info, ModelFile(path, hashlib.sha256(content).hexdigest())
+
+
+def _expected_weights(config: ModelConfig) -> dict[str, Tensor]:
+    # A class has a weight whatever its name: a model retrained with others is no new shape.
+    count = len(config.classes)
+    return _weights_without_values(
+        replace(config, classes=tuple(map(str, range(count))), palette=((0, 0, 0),) * count)
+    )
+
+
+@lru_cache(maxsize=8)
+def _weights_without_values(config: ModelConfig) -> dict[str, Tensor]:
+    with torch.device("meta"):
+        return UAAFusion(config).state_dict()

@@ -45,6 +45,20 @@ class Misses:
 
 
 @dataclass(frozen=True)
+class Reloads:
+    """What became of models that were to replace the one that serves."""
+
+    count: int = 0
+    """How many took over."""
+
+    loading: str = ""
+    """The one that is being loaded now."""
+
+    failure: str = ""
+    """Why the last one did not take over; empty once another has."""
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything `diagnose` looks at; times in seconds."""
 
@@ -54,7 +68,10 @@ class Snapshot:
     """Why the last transition failed."""
 
     model: str = ""
+    model_file: str = ""
+    model_sha256: str = ""
     device: str = ""
+    reloads: Reloads = Reloads()
     active_for: float = 0.0
     inputs: dict[str, Connection] = field(default_factory=dict)
     max_skew: float = 0.0
@@ -87,6 +104,11 @@ def _node_status(snapshot: Snapshot) -> Status:
     values = {
         "state": snapshot.state,
         "model": snapshot.model,
+        "model file": snapshot.model_file,
+        "model sha256": snapshot.model_sha256,
+        "model reloads": str(snapshot.reloads.count),
+        "model being loaded": snapshot.reloads.loading,
+        "model reload failure": snapshot.reloads.failure,
         "device": snapshot.device,
     }
     if snapshot.failure:
@@ -97,6 +119,8 @@ def _node_status(snapshot: Snapshot) -> Status:
         message = "inactive: activate the node to fuse images"
     else:
         message = f"{snapshot.state}: {snapshot.model} on {snapshot.device}"
+    if snapshot.reloads.failure:
+        return Status("node", Level.WARN, f"{message}; {snapshot.reloads.failure}", values)
     return Status("node", Level.OK, message, values)
 
 

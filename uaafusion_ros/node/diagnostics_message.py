@@ -1,4 +1,4 @@
-"""Diagnostics as diagnostic_msgs."""
+"""Diagnostics as diagnostic_msgs, on their topic and in the log."""
 
 from __future__ import annotations
 
@@ -6,8 +6,34 @@ from collections.abc import Sequence
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
 
-from uaafusion_ros.node.diagnostics import Status
+from uaafusion_ros.node.diagnostics import Level, Snapshot, Status, diagnose
+
+
+class DiagnosticsReporter:
+    """Publishes diagnostics of a node on /diagnostics."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._levels: dict[str, Level] = {}
+
+    def report(self, snapshot: Snapshot) -> None:
+        """Publishes what is to be said of ``snapshot``, and logs what has become bad."""
+        statuses = diagnose(snapshot)
+        self._log_changes(statuses)
+        now = self._node.get_clock().now().to_msg()
+        self._publisher.publish(
+            diagnostic_array(statuses, self._node.get_name(), snapshot.device, now)
+        )
+
+    def _log_changes(self, statuses: Sequence[Status]) -> None:
+        """For those who watch no diagnostics; the node logs its own failures itself."""
+        for status in statuses:
+            if status.level > self._levels.get(status.name, Level.OK) and status.name != "node":
+                self._node.get_logger().warning(f"{status.name}: {status.message}")
+        self._levels = {status.name: status.level for status in statuses}
 
 
 def diagnostic_array(

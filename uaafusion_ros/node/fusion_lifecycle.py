@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -23,9 +23,10 @@ from uaafusion_ros.node.declarations import (
     declare_parameters,
     unknown_overrides,
 )
-from uaafusion_ros.node.diagnostics import Level, Misses, Snapshot, Status, diagnose
-from uaafusion_ros.node.diagnostics_message import diagnostic_array
+from uaafusion_ros.node.diagnostics import Misses, Snapshot
+from uaafusion_ros.node.diagnostics_message import DiagnosticsReporter
 from uaafusion_ros.node.inputs import Inputs
+from uaafusion_ros.node.model_swap import ModelSwap
 from uaafusion_ros.node.parameters import DECLARATIONS, read_settings, refusal
 from uaafusion_ros.node.throttling import ThrottledWarnings
 
@@ -35,14 +36,15 @@ if TYPE_CHECKING:
     from uaafusion_ros.node.worker import FusionWorker
 
 WARM_UP_SIZE = (256, 320)
-"""Rows and columns of the frame that warms the model up; small, so that slow models start too."""
+"""Rows and columns of the frame that warms the first model up, before the cameras' size is known;
+small, so that slow models start too."""
 
 
 class FusionNode(LifecycleNode):
     """The lifecycle node. Transitions run on the executor thread, frames on the worker's.
 
     configure loads the model, activate subscribes and publishes, deactivate stops the frames,
-    cleanup and shutdown release the model with its GPU memory.
+    cleanup and shutdown release the model with its GPU memory. In between, `ModelSwap` replaces it.
 
     Raises:
         ParameterError: an override cannot be used.
@@ -62,15 +64,15 @@ class FusionNode(LifecycleNode):
         self._outputs: Publishers | None = None
         self._worker: FusionWorker | None = None
         self._inputs: Inputs | None = None
+        self._swap = ModelSwap(self, self._load_model, self._install)
         self._reported: set[str] = set()
-        self._levels: dict[str, Level] = {}
         self._report_unknown_parameters(with_qos=False)
         # The steady clock goes on where simulated time stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        reporter = DiagnosticsReporter(self)
         self.create_timer(
             self.get_parameter("diagnostics_period").value,
-            self._publish_diagnostics,
+            lambda: reporter.report(self._snapshot()),
             clock=self._steady,
         )
         if self.get_parameter("autostart").value:
@@ -101,8 +103,8 @@ class FusionNode(LifecycleNode):
         return self._transition("error", self._release, super().on_error, state)
 
     def close(self, timeout: float) -> bool:
-        """Shuts down; returns whether the frame in work ended within ``timeout`` seconds."""
-        ended = self._stop_frames(timeout)
+        """Shuts down; returns whether frame and model in work ended within ``timeout`` each."""
+        ended = self._stop_frames(timeout) and self._swap.close(timeout)
         if ended and self._state != "finalized":
             self.trigger_shutdown()
         return ended
@@ -144,18 +146,39 @@ class FusionNode(LifecycleNode):
     def _configure(self) -> None:
         self.get_logger().info("loading the model")
         # PyTorch takes seconds to import: without it the node is on the graph at once.
-        from uaafusion_ros.inference.pipeline import FusionPipeline
         from uaafusion_ros.node.publishers import Publishers
 
-        settings = self._settings
-        self._pipeline = FusionPipeline.from_file(
-            settings.model,
+        self._pipeline = self._load_model(self._settings.model)
+        self._outputs = Publishers(self, self._pipeline.classes, self._pipeline.palette)
+        self._swap.serve(self._settings.model)
+
+    def _load_model(self, model: str) -> FusionPipeline:
+        """The warmed-up model of a value of the parameter; called on any thread."""
+        from uaafusion_ros.inference.models import check_model
+        from uaafusion_ros.inference.pipeline import FusionPipeline
+
+        settings, serving = self._settings, self._pipeline
+        check_model(model)  # it remembers the shapes, and so is quick for a retrained successor
+        pipeline = FusionPipeline.from_file(
+            model,
             device=settings.device,
             precision=settings.precision,
             settings=settings.frame.pipeline,
         )
-        self._pipeline.warm_up(*WARM_UP_SIZE)
-        self._outputs = Publishers(self, self._pipeline.classes, self._pipeline.palette)
+        size = serving.frame_size if serving is not None else None
+        pipeline.warm_up(*(size or WARM_UP_SIZE))
+        return pipeline
+
+    def _install(self, pipeline: FusionPipeline, done: Callable[[], None]) -> None:
+        """Has another model serve, and ``done`` called on the executor thread when it does."""
+        pipeline.with_settings(self._settings.frame.pipeline)
+        self._pipeline = pipeline
+        if self._worker is not None:
+            self._worker.replace(pipeline, partial(self._swap.post, done))
+            return
+        if self._outputs is not None:
+            self._outputs.describe(pipeline.classes, pipeline.palette)
+        done()
 
     def _activate(self) -> None:
         from uaafusion_ros.node.worker import FusionWorker
@@ -196,6 +219,7 @@ class FusionNode(LifecycleNode):
         self._stop_frames(None)
 
     def _release(self) -> None:
+        self._swap.release()
         self._stop_frames(None)
         if self._outputs is not None:
             self._outputs.destroy()
@@ -237,11 +261,13 @@ class FusionNode(LifecycleNode):
         try:
             reason = refusal(changes, self._state)
             settings = read_settings(self, changes)
+            reason = reason or self._swap.objection(settings.model)
         except ParameterError as error:
             reason = str(error)
         if reason:
             return SetParametersResult(successful=False, reason=reason)
         self._settings = settings
+        self._swap.follow(settings.model)
         if self._worker is not None and self._inputs is not None:
             self._worker.change(settings.frame)
             self._inputs.change(settings)
@@ -255,36 +281,18 @@ class FusionNode(LifecycleNode):
                 self._reported.add(name)
                 self.get_logger().warning(sentence)
 
-    def _publish_diagnostics(self) -> None:
-        snapshot = self._snapshot()
-        statuses = diagnose(snapshot)
-        self._log_changes(statuses)
-        self._diagnostics.publish(
-            diagnostic_array(
-                statuses,
-                self.get_name(),
-                snapshot.device,
-                self.get_clock().now().to_msg(),
-            )
-        )
-
-    def _log_changes(self, statuses: Sequence[Status]) -> None:
-        """Says in the log too what has become bad, for those who watch no diagnostics."""
-        levels = {status.name: status.level for status in statuses}
-        for status in statuses:
-            if status.level > self._levels.get(status.name, Level.OK) and status.name != "node":
-                self.get_logger().warning(f"{status.name}: {status.message}")
-        self._levels = levels
-
     def _snapshot(self) -> Snapshot:
-        settings = self._settings
-        inputs = self._inputs
+        settings, inputs = self._settings, self._inputs
+        file = self._pipeline.model_file if self._pipeline else None
         return Snapshot(
             state=self._state,
             figures=self._accounting.figures(),
             failure=self._failure,
             model=self._pipeline.model_name if self._pipeline else settings.model,
+            model_file=str(file.path) if file else "",
+            model_sha256=file.sha256 if file else "",
             device=self._pipeline.device if self._pipeline else settings.device,
+            reloads=self._swap.reloads(),
             active_for=time.monotonic() - self._active_since,
             inputs={stream: inputs.connection(stream) for stream in STREAMS} if inputs else {},
             max_skew=settings.max_skew / 1e9,

@@ -33,7 +33,6 @@ DECLARATIONS = (
         "model",
         "",
         "Model file, or name of a shipped model; empty: uaafusion_edge",
-        fixed=RECONFIGURE,
     ),
     Declaration(
         "device", "auto", "Where the model runs: auto, cpu, cuda or cuda:N", fixed=RECONFIGURE

@@ -104,14 +104,14 @@ class _Spinner(threading.Thread):
 
 def _finish(node: Any, executor: Any, spinner: _Spinner) -> None:
     spinner.join(GRACE)
-    if spinner.is_alive() or not node.close(GRACE):
+    # Executors of some ROS 2 releases wait for callbacks that wait for something themselves.
+    if spinner.is_alive() or not node.close(GRACE) or not executor.shutdown(GRACE):
         # A model being loaded or a slow frame cannot be interrupted, and tearing down the
         # interpreter under a running thread crashes; nothing is left to save.
         node.get_logger().warning("leaving without waiting for the work that is still going on")
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(spinner.status)
-    executor.shutdown()
     node.destroy_node()
 
 

@@ -72,8 +72,7 @@ class Publishers:
         palette: Sequence[tuple[int, int, int]],
     ) -> None:
         self._node = node
-        self._classes = tuple(classes)
-        self._palette = tuple(palette)
+        self._described = tuple(classes), tuple(palette)
         # Reliable: RViz and recorders that ask for reliable topics would get nothing otherwise,
         # and best-effort subscribers are served all the same.
         self._publishers = {
@@ -117,8 +116,17 @@ class Publishers:
 
     def publish_classes(self) -> None:
         """Latches names and colours of the classes, as JSON, for all who read masks."""
-        description = class_list(self._classes, self._palette)
+        description = class_list(*self._described)
         self._classes_publisher.publish(String(data=json.dumps(description)))
+
+    def describe(self, classes: Sequence[str], palette: Sequence[tuple[int, int, int]]) -> None:
+        """Follows another model: the masks take its colours, and if the list differs it is latched.
+
+        Called between the last mask of the old model and the first of the new one.
+        """
+        before, self._described = self._described, (tuple(classes), tuple(palette))
+        if self._described != before:
+            self.publish_classes()
 
     def publish(
         self,
@@ -163,7 +171,8 @@ class Publishers:
         if output is Output.WEIGHT and weight is not None:
             return image_message(weight, "32FC1", header)
         if output is Output.MASK_OVERLAY and fused is not None and mask is not None:
-            overlay = mask_overlay(fused, mask, self._palette, opacity)
+            _, palette = self._described
+            overlay = mask_overlay(fused, mask, palette, opacity)
             return image_message(overlay, "bgr8", header)
         if output is Output.ATTRIBUTION and not (
             fused is None or weight is None or attention is None

@@ -55,6 +55,7 @@ class FusionWorker:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._forget = False
         self._mailbox: Pair[Received] | None = None
+        self._successors: list[tuple[FusionPipeline, Callable[[], None]]] = []
         self._stopping = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="fusion", daemon=True)
@@ -90,6 +91,17 @@ class FusionWorker:
         """Has ``settings`` used from the next frame on."""
         self._settings = settings
 
+    def replace(self, pipeline: FusionPipeline, done: Callable[[], None]) -> None:
+        """Has ``pipeline`` fuse from the next frame on; it goes on where the old one stops.
+
+        Args:
+            pipeline: warmed up; the worker's from now on.
+            done: called on the worker's thread when it has taken over, even while stopping.
+        """
+        with self._changed:
+            self._successors.append((pipeline, done))
+            self._changed.notify()
+
     def forget(self) -> None:
         """Has the next frame start anew what is smoothed over time."""
         self._forget = True
@@ -101,15 +113,28 @@ class FusionWorker:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._mailbox is not None or self._stopping)
+                self._changed.wait_for(
+                    lambda: self._mailbox is not None or self._successors or self._stopping
+                )
                 pair, self._mailbox = self._mailbox, None
+                successors, self._successors = self._successors, []
                 stopping = self._stopping
+            for pipeline, done in successors:
+                self._hand_over(pipeline)
+                done()
             if stopping:
                 if pair is not None:
                     self._accounting.drop_pair(FrameDrop.STOPPED.value)
                 return
             if pair is not None:
                 self._handle(pair)
+
+    def _hand_over(self, pipeline: FusionPipeline) -> None:
+        pipeline.continue_from(self._pipeline)
+        # No more is done to the old one than letting it go: collecting garbage, as its `close`
+        # does, would stop all threads for longer than a frame may take.
+        self._pipeline = pipeline
+        self._publishers.describe(pipeline.classes, pipeline.palette)
 
     def _handle(self, pair: Pair[Received]) -> None:
         """Fuses and publishes one pair, or drops it with a reason; never raises."""

@@ -22,7 +22,7 @@ COLCON := $(OUT)/colcon
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test lint demo colcon clean FORCE
+.PHONY: help venv test lint demo retrain colcon clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,16 @@ demo: $(STAMP) ## live ROS 2 topics into out/demo (INFRARED=DIR VISIBLE=DIR for 
 	$(BIN)/uaafusion demo --out $(OUT)/demo \
 	  $(if $(INFRARED),--infrared "$(INFRARED)") $(if $(VISIBLE),--visible "$(VISIBLE)") \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(MODEL),--model "$(MODEL)")
+
+retrain: $(STAMP) ## out/demo's bag into pairs, a tiny model and a report in out/retrain: the whole way, in minutes
+	@test -f $(OUT)/demo/metadata.yaml || { echo "$(OUT)/demo holds no bag; run make demo first" >&2; exit 1; }
+	rm -rf $(OUT)/retrain
+	$(BIN)/uaafusion harvest $(OUT)/demo --out $(OUT)/retrain/pairs --label-with uaafusion_edge
+	$(BIN)/uaafusion dataset check $(OUT)/retrain/pairs
+	$(BIN)/uaafusion train --config config/train_tiny.yaml out=$(OUT)/retrain/model \
+	  data.drive.kind=folder data.drive.path=$(OUT)/retrain/pairs/train
+	$(BIN)/uaafusion evaluate --model uaafusion_edge --model $(OUT)/retrain/model/uaafusion_tiny.safetensors \
+	  --data $(OUT)/retrain/pairs/val --out $(OUT)/retrain/report
 
 colcon: $(STAMP) ## colcon build into out/colcon, and a look at what it installed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/colcon --log-base $(COLCON)/log build --paths . \

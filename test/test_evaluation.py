@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.scenes.street import StreetFrame, StreetScene
 from uaafusion_ros.training.evaluation import EvaluationJob, evaluate_models
 from uaafusion_ros.training.evaluation_result import TABLE_COLUMNS
 from uaafusion_ros.training.fusion_metrics import NAMES
+from uaafusion_ros.training.mode_fidelity import Correlation, Fidelity
 
 HEIGHT, WIDTH = 64, 96
 
@@ -131,6 +133,46 @@ def test_a_class_list_beside_the_data_maps_labels_by_name(
     assert "kerb" in result.notes[0]
     assert list(result.models["tiny"].segmentation["fused"]) == ["person"]
     assert (tmp_path / "out" / "report.md").exists()
+
+
+def test_modes_are_compared_with_exact_of_the_same_model(
+    data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    job = EvaluationJob(
+        models=(str(tiny_model),), data=data, out=tmp_path / "out", limit=1, modes=("fast",)
+    )
+    evaluate_models(job, Console(quiet=True))
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())["models"]
+    assert {name: model["mode"] for name, model in found.items()} == {
+        "tiny exact": "exact",
+        "tiny fast": "fast",
+    }
+    assert found["tiny exact"]["fidelity"] == {}
+    fast = found["tiny fast"]["fidelity"]
+    # The first frame of fast differs in later stages' gates at most.
+    assert fast["images"] == 1 and fast["psnr"]["mean"] > 40 and fast["mask_agreement"] > 0.98
+    assert fast["weight_correlation"] is None or fast["weight_correlation"] > 0.99
+    assert "tiny fast" in (tmp_path / "out" / "report.md").read_text().split("## Modes")[1]
+
+
+def test_correlation_and_psnr_are_those_of_the_textbook() -> None:
+    rng = np.random.default_rng(0)
+    maps = [rng.random((2, 8, 9)) for _ in range(2)]
+    correlation = Correlation()
+    for first, second in zip(*maps, strict=True):
+        correlation.add(first, second)
+    wanted = np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1]
+    assert correlation.value() == pytest.approx(wanted)
+    constant = Correlation()
+    constant.add(np.full((8, 9), 0.3), maps[0][0])
+    assert constant.value() is None
+    fidelity, ids = Fidelity(), np.zeros((8, 9), np.uint8)
+    exact, other = (
+        NetworkArrays(fused=np.full((8, 9), value), mask=ids, infrared_weight=ids, attention=ids)
+        for value in (0.5, 0.51)
+    )
+    fidelity.add(exact, other)
+    assert fidelity.as_dict()["psnr"]["lowest"] == pytest.approx(40.0)
 
 
 def test_folders_that_nothing_can_be_measured_on_are_refused(

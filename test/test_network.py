@@ -15,6 +15,7 @@ from uaafusion_ros.network.attribution import (
 )
 from uaafusion_ros.network.checkpoint import load_checkpoint
 from uaafusion_ros.network.config import ConfigError, ModelConfig
+from uaafusion_ros.network.exact import Frame
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.scenes.street import StreetScene
 
@@ -98,7 +99,7 @@ def test_completeness_equals_per_class_summed_over_the_whole_image() -> None:
     model.segmentation = smooth_segmentation()
     infrared, visible = (image.double() for image in images(40, 48))
     labels = (torch.arange(40 * 48).reshape(1, 40, 48) // 500) % 3
-    found = model.contributions(infrared, visible, labels)
+    found = model.exact(Frame(model.segmentation, infrared, visible, labels)).contributions()
     areas = region_areas(labels, 3)
     for source, wanted in ((infrared, found.infrared_BC), (visible, found.visible_BC)):
         errors = []

@@ -70,6 +70,7 @@ def fuse(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     max_side: Annotated[int, typer.Option(help="Longer side to work at; 0 is full size.")] = 0,
+    mode: Annotated[str, typer.Option(help="exact, fast, realtime or auto.")] = "auto",
 ) -> None:
     """Fuse image pairs: fused/, mask/, overlay/ and attribution/ under OUT."""
     from uaafusion_ros.inference.files import FuseJob, fuse_files
@@ -83,6 +84,7 @@ def fuse(
         sequence=sequence,
         device=device,
         max_side=max_side,
+        mode=mode,
     )
     report = fuse_files(job, console)
     console.print(f"{report.fused} of {report.found} pairs fused into {out}")
@@ -155,6 +157,10 @@ def evaluate(
         int, typer.Option(help="Pairs to measure deletion and insertion on; 0 is none.")
     ] = 20,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="exact, fast or realtime, beside exact; repeat. Default: auto alone."),
+    ] = None,
 ) -> None:
     """Measure models on pairs: metrics.json, per_image.csv and report.md under OUT."""
     from uaafusion_ros.training.evaluation import EvaluationJob, evaluate_models
@@ -168,6 +174,7 @@ def evaluate(
         max_side=max_side,
         faithfulness=faithfulness,
         device=device,
+        modes=tuple(mode or ()),
     )
     result = evaluate_models(job, console)
     ranks = result.mean_ranks()

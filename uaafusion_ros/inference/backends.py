@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.network.exact import Mode
+from uaafusion_ros.network.modes import AUTO, FastSettings, ModeError
 from uaafusion_ros.network.unfolding import FusionOutput, Output, UAAFusion
 
 PRECISIONS = {
@@ -44,6 +46,16 @@ class Backend(Protocol):
 
     def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
         """Fuse two luminance images float32 [H,W] in 0..1 of equal size."""
+
+    def use(self, mode: str, fast: FastSettings) -> None:
+        """Attribute in `mode` from the next frame on.
+
+        Raises:
+            SettingsError: a mode that this model does not have.
+        """
+
+    def reset(self) -> None:
+        """Forget earlier frames: the sequence has ended or jumped."""
 
     def close(self) -> None:
         """Release the model and its memory."""
@@ -85,6 +97,23 @@ class TorchBackend:
         self._type = PRECISIONS[precision]
         self._model: UAAFusion | None = model.prepare_for_inference().to(self._device)
         self.device = str(self._device)
+        self._using = AUTO, FastSettings()
+        self._mode: Mode | None = self._model.mode(*self._using)
+
+    def use(self, mode: str, fast: FastSettings) -> None:
+        """See `Backend.use`."""
+        if self._model is None or (mode, fast) == self._using:
+            return
+        try:
+            self._mode = self._model.mode(mode, fast)
+        except ModeError as error:
+            raise SettingsError(str(error)) from error
+        self._using = mode, fast
+
+    def reset(self) -> None:
+        """See `Backend.reset`."""
+        if self._mode is not None:
+            self._mode.reset()
 
     def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
         """See `Backend.run`."""
@@ -92,12 +121,13 @@ class TorchBackend:
             raise RuntimeError("this backend was closed")
         mixed = self._type != torch.float32
         with torch.no_grad(), torch.autocast(self._device.type, self._type, enabled=mixed):
-            result = self._model(self._tensor(infrared), self._tensor(visible), outputs)
+            sources = self._tensor(infrared), self._tensor(visible)
+            result = self._model(*sources, outputs, mode=self._mode)
             return _to_arrays(result)
 
     def close(self) -> None:
         """Release the model; on CUDA give its memory back to the driver."""
-        self._model = None
+        self._model, self._mode = None, None
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -34,6 +34,7 @@ class FuseJob:
     sequence: bool
     device: str
     max_side: int
+    mode: str
 
 
 @dataclass
@@ -60,14 +61,14 @@ def fuse_files(job: FuseJob, console: Console) -> FuseReport:
 
     pairs = _pairs(job.infrared, job.visible, problem)
     report.found = len(pairs) + len(report.problems)
-    settings = PipelineSettings(max_side=job.max_side)
+    settings = PipelineSettings(max_side=job.max_side, mode=job.mode)
     if not job.sequence:
-        settings = PipelineSettings(
-            max_side=job.max_side, gain_smoothing=0.0, stretch_smoothing=0.0
-        )
+        settings = replace(settings, gain_smoothing=0.0, stretch_smoothing=0.0)
     pipeline = FusionPipeline.from_file(job.model, device=job.device, settings=settings)
     products = Product.ALL | (Product.ARRAYS if job.arrays else Product(0))
     for stem, infrared, visible in track(pairs, "fusing", console=console, disable=len(pairs) < 2):
+        if not job.sequence:
+            pipeline.reset()
         try:
             result = pipeline(read_infrared(infrared), read_visible(visible), products)
         except FrameError as error:

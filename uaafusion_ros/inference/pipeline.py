@@ -11,12 +11,12 @@ import numpy as np
 
 from uaafusion_ros.inference.backends import Backend, NetworkArrays, TorchBackend
 from uaafusion_ros.inference.errors import FrameError, SettingsError
-from uaafusion_ros.inference.models import find_model
+from uaafusion_ros.inference.models import ModelFile, read_model
 from uaafusion_ros.inference.registration import register, resize, resize_labels, working_size
 from uaafusion_ros.inference.render import Stretch, join_colour, split_colour
 from uaafusion_ros.inference.settings import MINIMUM_SIDE, PipelineSettings
 from uaafusion_ros.inference.thermal import GainControl, check_finite
-from uaafusion_ros.network.checkpoint import CheckpointInfo, load_checkpoint
+from uaafusion_ros.network.checkpoint import CheckpointInfo
 from uaafusion_ros.network.unfolding import Output
 
 __all__ = [
@@ -72,16 +72,22 @@ class FusionPipeline:
     """Fuses frames with one model. Holds what is smoothed over time; not for use by two threads."""
 
     def __init__(
-        self, backend: Backend, info: CheckpointInfo, settings: PipelineSettings | None = None
+        self,
+        backend: Backend,
+        info: CheckpointInfo,
+        settings: PipelineSettings | None = None,
+        file: ModelFile | None = None,
     ) -> None:
         self._backend = backend
-        self._settings = settings or PipelineSettings()
+        self.with_settings(settings or PipelineSettings())
         self._gain, self._stretch = GainControl(), Stretch()
         self._size: tuple[int, int] | None = None
         self.classes = info.config.classes
         self.palette = info.config.palette
         self.device = backend.device
         self.model_name = info.name
+        self.model_version = info.version
+        self.model_file = file
 
     @classmethod
     def from_file(
@@ -96,10 +102,16 @@ class FusionPipeline:
 
         Raises:
             CheckpointError: the file is missing, damaged or of another kind.
-            SettingsError: a device or precision that this machine does not have.
+            SettingsError: a device or precision that this machine does not have, or a mode that
+                the model does not have.
         """
-        model, info = load_checkpoint(find_model(os.fspath(path)))
-        return cls(TorchBackend(model, device, precision), info, settings)
+        model, info, file = read_model(os.fspath(path))
+        return cls(TorchBackend(model, device, precision), info, settings, file)
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Rows and columns of the last visible image; None before the first."""
+        return self._size
 
     def __call__(
         self, infrared: np.ndarray, visible: np.ndarray, products: Product = Product.ALL
@@ -135,13 +147,28 @@ class FusionPipeline:
         return result
 
     def with_settings(self, settings: PipelineSettings) -> None:
-        """Use other settings from the next frame on."""
+        """Use other settings from the next frame on.
+
+        Raises:
+            SettingsError: a mode that the model does not have; the earlier settings stay.
+        """
+        self._backend.use(settings.mode, settings.fast)
         self._settings = settings
 
     def reset(self) -> None:
         """Forget what is smoothed over time: the sequence has ended or jumped."""
+        self._backend.reset()
         self._gain.reset()
         self._stretch.reset()
+
+    def continue_from(self, other: FusionPipeline) -> None:
+        """Go on where `other` stopped, which is not to be used any more.
+
+        Takes over what it smoothed over time, so that the picture does not jump where one model
+        replaces another; not its settings.
+        """
+        self._size = other._size
+        self._gain, self._stretch = other._gain, other._stretch
 
     def warm_up(self, height: int, width: int) -> None:
         """Run once on empty images of the expected size, so that the first frame is not slow."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.network.modes import AUTO, MODES, FastSettings
 
 GAIN_CONTROLS = ("percentile", "fixed")
 STRETCHES = ("minmax", "none")
@@ -20,6 +21,9 @@ class PipelineSettings:
         SettingsError: an unknown choice or an impossible number.
     """
 
+    #: Who attributes: exact, fast, realtime, or auto, realtime where the model has learned it.
+    mode: str = AUTO
+    fast: FastSettings = field(default_factory=FastSettings)
     #: How 16-bit counts and float temperatures become 0..1; 8-bit infrared is taken as it is.
     gain_control: str = "percentile"
     gain_low_percentile: float = 0.5
@@ -40,6 +44,7 @@ class PipelineSettings:
     homography: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        _check_choice("mode", self.mode, (AUTO, *MODES))
         _check_choice("gain_control", self.gain_control, GAIN_CONTROLS)
         _check_choice("stretch", self.stretch, STRETCHES)
         for name in ("gain_smoothing", "stretch_smoothing"):

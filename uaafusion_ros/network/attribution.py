@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 Scorer = Callable[[Tensor], Tensor]
 
@@ -34,6 +34,22 @@ class Contributions:
     infrared_BC: Tensor
     visible_BC: Tensor
     infrared_weight_B1HW: Tensor
+
+
+@dataclass(frozen=True)
+class RegionShares:
+    """What `Contributions` holds, before it is painted: three numbers a class, [B,C] each.
+
+    infrared, visible: contributions. share: w_i.
+    """
+
+    infrared: Tensor
+    visible: Tensor
+    share: Tensor
+
+    def paint(self, labels_BHW: Tensor) -> Contributions:
+        """Give every pixel its region's weight."""
+        return Contributions(self.infrared, self.visible, paint_regions(self.share, labels_BHW))
 
 
 def region_areas(labels_BHW: Tensor, classes: int) -> Tensor:
@@ -105,19 +121,54 @@ def single_threaded(
         torch.set_num_threads(threads)
 
 
-def weights_from_contributions(
-    infrared_BC: Tensor, visible_BC: Tensor, labels_BHW: Tensor
-) -> Tensor:
-    """Return w_i [B,1,H,W], the infrared share of the two contributions (paper, equation 12)."""
-    share = (infrared_BC + RATIO_EPSILON) / (infrared_BC + visible_BC + 2 * RATIO_EPSILON)
-    return paint_regions(share, labels_BHW)
+def share_of_contributions(infrared_BC: Tensor, visible_BC: Tensor) -> Tensor:
+    """Return w_i of every region [B,C], infrared's share of both (paper, equation 12)."""
+    return (infrared_BC + RATIO_EPSILON) / (infrared_BC + visible_BC + 2 * RATIO_EPSILON)
 
 
-def weights_from_evidence(
-    infrared_BC: Tensor, visible_BC: Tensor, labels_BHW: Tensor, temperature: float
-) -> Tensor:
-    """Return w_i [B,1,H,W] = sigmoid((F_c(i) - F_c(v)) / temperature), smooth around equality."""
-    return paint_regions(((infrared_BC - visible_BC) / temperature).sigmoid(), labels_BHW)
+def share_of_evidence(infrared_BC: Tensor, visible_BC: Tensor, temperature: float) -> Tensor:
+    """Return w_i of every region [B,C] = sigmoid((F_c(i) - F_c(v)) / temperature)."""
+    return ((infrared_BC - visible_BC) / temperature).sigmoid()
+
+
+def shares_from_scores(
+    infrared_BCHW: Tensor,
+    visible_BCHW: Tensor,
+    black_BCHW: Tensor,
+    labels_BHW: Tensor,
+    temperature: float,
+) -> RegionShares:
+    """Weigh two sources by completeness, from S(i), S(v) and S(0).
+
+    Args:
+        temperature: of `share_of_evidence`; 0 takes the share of the contributions.
+    """
+    infrared, visible, black = (
+        region_scores(scores, labels_BHW) for scores in (infrared_BCHW, visible_BCHW, black_BCHW)
+    )
+    gains = (infrared - black).relu(), (visible - black).relu()
+    if temperature > 0:
+        return RegionShares(*gains, share_of_evidence(infrared, visible, temperature))
+    return RegionShares(*gains, share_of_contributions(*gains))
+
+
+class ScoresOfBlack:
+    """S(0), computed once a size while S's parameters are frozen."""
+
+    def __init__(self) -> None:
+        self._scores: Tensor | None = None
+
+    def __call__(self, segmentation: nn.Module, like_B1HW: Tensor) -> Tensor:
+        """Return S(0) [B,C,H,W] of the batch and size of `like_B1HW`."""
+        scores = self._scores
+        if (
+            scores is None
+            or scores.shape[-2:] != like_B1HW.shape[-2:]
+            or scores.device != like_B1HW.device
+            or any(parameter.requires_grad for parameter in segmentation.parameters())
+        ):
+            scores = self._scores = segmentation(torch.zeros_like(like_B1HW[:1]))
+        return scores.expand(like_B1HW.shape[0], -1, -1, -1)
 
 
 def paint_regions(values_BC: Tensor, labels_BHW: Tensor) -> Tensor:
@@ -169,6 +220,13 @@ class PathwayAttention:
             agreement = (self._guide * scores).sum(dtype=torch.float32)
             (gradient,) = torch.autograd.grad(agreement, point)
         return gradient / self._guide[0].numel()
+
+
+def gate_of(attention_B1HW: Tensor, form: str) -> Tensor:
+    """Return sigmoid(A_k), of a `raw` A_k or of a `normalised` one."""
+    if form == "normalised":
+        attention_B1HW = normalise_attention(attention_B1HW)
+    return attention_B1HW.sigmoid()
 
 
 def normalise_attention(attention_B1HW: Tensor) -> Tensor:

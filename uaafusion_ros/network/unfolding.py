@@ -13,22 +13,17 @@ import enum
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uaafusion_ros.network.attribution import (
-    Contributions,
-    PathwayAttention,
-    normalise_attention,
-    per_class_contributions,
-    region_scores,
-    single_threaded,
-    weights_from_contributions,
-    weights_from_evidence,
-)
+from uaafusion_ros.network.attribution import Contributions
 from uaafusion_ros.network.config import ModelConfig
+from uaafusion_ros.network.exact import Attribution, Exact, Frame, Mode
+from uaafusion_ros.network.fast import Fast
+from uaafusion_ros.network.folding import fold, shrink, unfold
 from uaafusion_ros.network.memory import Memory, Unit
+from uaafusion_ros.network.modes import FastSettings, resolve_mode
 from uaafusion_ros.network.segmentation import SegmentationNetwork
+from uaafusion_ros.network.student import Realtime, StudentHead
 
 MINIMUM_SIDE = 32
 INITIAL_STEP = 0.001
@@ -53,7 +48,8 @@ class FusionOutput:
 
     fused_B1HW: fused luminance in 0..1, before any stretch.
     contributions: contributions and infrared weight of every region.
-    attention_B1HW: sigmoid(A) of the last stage in 0..1; one half where it says nothing.
+    attention_B1HW: sigmoid(A_K) in 0..1, over the whole path f_0 to f_K; one half where it says
+        nothing.
     labels_BHW: the regions, argmax of S(f_0), int64.
     scores_BCHW: S of the fused image.
     """
@@ -127,9 +123,12 @@ class UAAFusion(nn.Module):
         self.visible_entry = Unit(pixels, half, half)
         self.stages = nn.ModuleList(ProximalStep(config, k) for k in range(config.stages))
         self.step_sizes = nn.Parameter(torch.full((config.stages,), INITIAL_STEP))
+        self.student: StudentHead | None = None
+        if config.student_channels:
+            self.student = StudentHead(config, self.segmentation.feature_channels)
         self._has_data_step = True
-        self._black_scores: Tensor | None = None
         self._differentiated: SegmentationNetwork | None = None
+        self.exact: Mode = Exact(self)
 
     def prepare_for_inference(self) -> UAAFusion:
         """Fold batch norms, freeze all parameters and note whether the data step does anything."""
@@ -139,9 +138,25 @@ class UAAFusion(nn.Module):
             # that match the release to 1e-4 need its arithmetic.
             self._differentiated = copy.deepcopy(self.segmentation)
         self.segmentation.fold()
-        self._black_scores = None
+        self.exact = Exact(self)
         self._has_data_step = bool((self.step_sizes != 0).any())
         return self
+
+    @property
+    def differentiated(self) -> SegmentationNetwork:
+        """S in the arithmetic that it was trained in, for gradients that tell their roundings."""
+        return self._differentiated or self.segmentation
+
+    def mode(self, name: str, fast: FastSettings) -> Mode:
+        """Return the way of attribution that `name` means, to be kept for one stream of frames.
+
+        Raises:
+            ModeError: an unknown mode, or one that this model does not have.
+        """
+        resolved = resolve_mode(name, self.config)
+        if resolved == "fast":
+            return Fast(self, fast)
+        return Realtime(self) if resolved == "realtime" else self.exact
 
     def forward(
         self,
@@ -149,175 +164,68 @@ class UAAFusion(nn.Module):
         visible_B1HW: Tensor,
         outputs: Output = Output.ALL,
         *,
+        mode: Mode | None = None,
         regions_BHW: Tensor | None = None,
     ) -> FusionOutput:
         """Compute what `outputs` names.
 
         Args:
+            mode: who attributes; None is `exact`.
             regions_BHW: int64 ground truth that takes the place of argmax S(f_0) (training).
         """
         _check_images(infrared_B1HW, visible_B1HW)
-        start = (infrared_B1HW + visible_B1HW) / 2
-        guide, labels = self._regions(start, outputs, regions_BHW)
-        contributions = None
-        if labels is not None and (
-            Output.CONTRIBUTIONS in outputs or self._weights_are_used(outputs)
-        ):
-            contributions = self.contributions(infrared_B1HW, visible_B1HW, labels)
-        fused, gate = None, None
-        if outputs & (Output.FUSED | Output.ATTENTION | Output.SCORES):
-            target = None
-            if contributions is not None and self._weights_are_used(outputs):
-                weight = contributions.infrared_weight_B1HW
-                target = torch.lerp(visible_B1HW, infrared_B1HW, weight)
-            fused, gate = self._unfold(infrared_B1HW, visible_B1HW, start, target, guide, outputs)
-        scores = None
+        frame = Frame(self.segmentation, infrared_B1HW, visible_B1HW, regions_BHW)
+        attribution = (mode or self.exact)(frame)
+        unfolds = bool(outputs & (Output.FUSED | Output.ATTENTION | Output.SCORES))
+        weighs = unfolds and self._has_data_step
+        contributions, fused, gate, scores = None, None, None, None
+        if weighs or Output.CONTRIBUTIONS in outputs:
+            contributions = attribution.contributions()
+        if unfolds:
+            weight = contributions.infrared_weight_B1HW if contributions and weighs else None
+            fused, gate = self._unfold(frame, weight, attribution, outputs)
         if fused is not None and Output.SCORES in outputs:
             scores = self.segmentation(fused)
         return FusionOutput(
             fused_B1HW=fused if Output.FUSED in outputs else None,
             contributions=contributions if Output.CONTRIBUTIONS in outputs else None,
             attention_B1HW=gate if Output.ATTENTION in outputs else None,
-            labels_BHW=labels if Output.LABELS in outputs else None,
+            labels_BHW=frame.labels if Output.LABELS in outputs else None,
             scores_BCHW=scores,
         )
 
-    def contributions(
-        self, infrared_B1HW: Tensor, visible_B1HW: Tensor, labels_BHW: Tensor
-    ) -> Contributions:
-        """Return both sources' contributions and the infrared weight, in the model's own form."""
-        if self.config.contributions == "per_class":
-            infrared, visible = single_threaded(
-                lambda source: per_class_contributions(
-                    self._differentiated or self.segmentation,
-                    source,
-                    labels_BHW,
-                    steps=self.config.attribution_steps,
-                    classes=len(self.config.classes),
-                ),
-                (infrared_B1HW, visible_B1HW),
-            )
-            weight = weights_from_contributions(infrared, visible, labels_BHW)
-            return Contributions(infrared, visible, weight)
-        return self._completeness_contributions(infrared_B1HW, visible_B1HW, labels_BHW)
-
-    def _completeness_contributions(
-        self, infrared_B1HW: Tensor, visible_B1HW: Tensor, labels_BHW: Tensor
-    ) -> Contributions:
-        # Over the whole image, integrated gradients sum to F_c(x) - F_c(black): two forward passes
-        # and no gradient. They run as one batch.
-        with torch.no_grad():
-            both = self.segmentation(torch.cat((infrared_B1HW, visible_B1HW)))
-            infrared, visible = (region_scores(part, labels_BHW) for part in both.chunk(2))
-            black = region_scores(self._scores_of_black(infrared_B1HW), labels_BHW)
-            gains = (infrared - black).relu(), (visible - black).relu()
-        if self.config.weight_temperature > 0:
-            weight = weights_from_evidence(
-                infrared, visible, labels_BHW, self.config.weight_temperature
-            )
-        else:
-            weight = weights_from_contributions(*gains, labels_BHW)
-        return Contributions(*gains, weight)
-
-    def _scores_of_black(self, like_B1HW: Tensor) -> Tensor:
-        """S(0) of this size; while parameters are frozen it is computed once a size."""
-        cached = self._black_scores
-        if (
-            cached is None
-            or cached.shape[-2:] != like_B1HW.shape[-2:]
-            or cached.device != like_B1HW.device
-            or any(parameter.requires_grad for parameter in self.segmentation.parameters())
-        ):
-            cached = self.segmentation(torch.zeros_like(like_B1HW[:1]))
-            self._black_scores = cached
-        return cached.expand(like_B1HW.shape[0], -1, -1, -1)
-
-    def _regions(
-        self, start: Tensor, outputs: Output, given: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return M and the region labels, each None when nothing asked for needs it."""
-        unfolds = bool(outputs & (Output.FUSED | Output.ATTENTION | Output.SCORES))
-        needs_guide = unfolds and self.config.attention != "off" and self.config.stages > 1
-        needs_labels = bool(
-            outputs & (Output.LABELS | Output.CONTRIBUTIONS)
-        ) or self._weights_are_used(outputs)
-        if given is not None:
-            one_hot = F.one_hot(given, len(self.config.classes)).permute(0, 3, 1, 2)
-            return one_hot.to(start.dtype), given
-        if not needs_guide and not needs_labels:
-            return None, None
-        with torch.no_grad():
-            guide = self.segmentation(start)
-            return (guide if needs_guide else None), (guide.argmax(dim=1) if needs_labels else None)
-
-    def _weights_are_used(self, outputs: Output) -> bool:
-        return self._has_data_step and bool(
-            outputs & (Output.FUSED | Output.ATTENTION | Output.SCORES)
-        )
-
     def _unfold(
-        self,
-        infrared: Tensor,
-        visible: Tensor,
-        start: Tensor,
-        target: Tensor | None,
-        guide: Tensor | None,
-        outputs: Output,
-    ) -> tuple[Tensor | None, Tensor]:
-        """Run the stages from f_0; return the fused image and the last stage's sigmoid(A)."""
-        height, width = start.shape[-2:]
+        self, frame: Frame, weight: Tensor | None, attribution: Attribution, outputs: Output
+    ) -> tuple[Tensor, Tensor]:
+        """Run the stages from f_0; return the fused image f_K and sigmoid(A_K).
+
+        Args:
+            weight: w_i; None leaves the data step out.
+        """
+        ratio = self.config.unshuffle
+        infrared, visible, fused = frame.infrared, frame.visible, frame.start
+        target = None if weight is None else torch.lerp(visible, infrared, weight)
         entries = torch.cat(
-            (self.infrared_entry(self._fold(infrared)), self.visible_entry(self._fold(visible))),
+            (
+                self.infrared_entry(fold(infrared, ratio)),
+                self.visible_entry(fold(visible, ratio)),
+            ),
             dim=1,
         )
         memories = _Memories(entries, entries, None)
-        attention = None
-        if guide is not None:
-            attention = PathwayAttention(
-                self.segmentation, guide, smoothing=self.config.attention_smoothing
-            )
-        fused, gate = start, None
-        needs_last = bool(outputs & (Output.FUSED | Output.SCORES))
+        gate = None
         for index, stage in enumerate(self.stages):
-            if attention is not None:
-                gate = self._gate(attention.update(fused))
-            if index == len(self.stages) - 1 and not needs_last:
-                break
+            gate = attribution.gate(fused)
             if target is not None:
                 fused = torch.lerp(fused, target, self.step_sizes[index])
-            folded, memories = stage(self._fold(fused), self._fold_gate(gate), memories)
+            coarse_gate = None if gate is None else shrink(gate, ratio)
+            folded, memories = stage(fold(fused, ratio), coarse_gate, memories)
             # Autocast hands back half precision; the data step and the attribution keep theirs.
-            fused = self._unfold_pixels(folded, height, width).to(start.dtype)
-        gate = torch.full_like(start, 0.5) if gate is None else gate
-        return (fused if needs_last else None), gate
-
-    def _gate(self, attention: Tensor | None) -> Tensor | None:
-        if attention is None:
-            return None
-        if self.config.attention == "normalised":
-            attention = normalise_attention(attention)
-        return attention.sigmoid()
-
-    def _fold(self, image: Tensor) -> Tensor:
-        """[B,1,H,W] to [B,r*r,h,w]; sides that r does not divide are padded by repetition."""
-        ratio = self.config.unshuffle
-        if ratio == 1:
-            return image
-        height, width = image.shape[-2:]
-        padding = (0, -width % ratio, 0, -height % ratio)
-        if any(padding):
-            image = F.pad(image, padding, mode="replicate")
-        return F.pixel_unshuffle(image, ratio)
-
-    def _fold_gate(self, gate: Tensor | None) -> Tensor | None:
-        if gate is None or self.config.unshuffle == 1:
-            return gate
-        return self._fold(gate).mean(dim=1, keepdim=True)
-
-    def _unfold_pixels(self, folded: Tensor, height: int, width: int) -> Tensor:
-        if self.config.unshuffle == 1:
-            return folded
-        return F.pixel_shuffle(folded, self.config.unshuffle)[..., :height, :width]
+            fused = unfold(folded, ratio, *fused.shape[-2:]).to(fused.dtype)
+        if Output.ATTENTION in outputs:
+            # No stage reads A_K, but who asks where the evidence came from wants the whole path.
+            gate = attribution.gate(fused)
+        return fused, torch.full_like(fused, 0.5) if gate is None else gate
 
 
 def _check_images(infrared: Tensor, visible: Tensor) -> None:

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError, SettingsError
 from uaafusion_ros.inference.pipeline import Product
 from uaafusion_ros.inference.settings import MINIMUM_SIDE
+from uaafusion_ros.network.modes import AUTO
 from uaafusion_ros.training.class_mapping import ClassMapping
 from uaafusion_ros.training.evaluated_model import EvaluatedModel
 from uaafusion_ros.training.evaluation_data import ComparedFolder, EvaluationFolder, Pair
@@ -38,6 +40,8 @@ class EvaluationJob:
     limit: evaluate so many pairs, evenly spread; 0 is all.
     max_side: longer side that the networks see; 0 is the full size. Metrics are of the full size.
     faithfulness: images that deletion and insertion are measured on; 0 is none.
+    modes: that every model runs in, each a column; beside others than `exact` stands that as well,
+        as their yardstick. Empty: the one that the model has, without one.
     """
 
     models: tuple[str, ...]
@@ -48,6 +52,12 @@ class EvaluationJob:
     max_side: int = 0
     faithfulness: int = 0
     device: str = "auto"
+    modes: tuple[str, ...] = ()
+
+    def columns(self) -> list[tuple[str, str]]:
+        """Return the model and mode of every column; `exact` comes first of a model's."""
+        modes = list(dict.fromkeys(("exact", *self.modes) if self.modes else (AUTO,)))
+        return [(model, mode) for model in self.models for mode in modes]
 
 
 @dataclass
@@ -57,6 +67,8 @@ class _Measured:
     model: EvaluatedModel
     mapping: ClassMapping
     result: ModelResult
+    #: The column of `exact` that it is compared with.
+    exact: str | None = None
     confusions: dict[str, Confusion] = field(default_factory=dict)
 
 
@@ -82,8 +94,8 @@ def evaluate_models(job: EvaluationJob, console: Console) -> EvaluationResult:
     folder = EvaluationFolder(job.data, job.limit, problem)
     compared = [ComparedFolder(path, folder.stems, problem) for path in job.compare]
     models = [
-        EvaluatedModel.from_file(path, device=job.device, max_side=job.max_side)
-        for path in job.models
+        EvaluatedModel.from_file(path, device=job.device, max_side=job.max_side, mode=mode)
+        for path, mode in job.columns()
     ]
     evaluation = _Evaluation(job, folder, models, compared, problem)
     for pair in track(
@@ -118,15 +130,17 @@ class _Evaluation:
         self._job, self._folder, self._problem = job, folder, problem
         # The baselines come first here, so that it is never they that are renamed.
         names = _unique(
-            [*BASELINES, *(model.name for model in models), *(each.name for each in compared)]
+            [*BASELINES, *map(self._column_name, models), *(each.name for each in compared)]
         )[len(BASELINES) :]
+        modes = max(1, len(models) // len(job.models))
         self._measured = {
             name: _Measured(
                 model,
                 folder.mapping(model.classes),
-                ModelResult(file=model.file, device=model.device, classes=model.classes),
+                ModelResult(model.file, model.device, model.classes, model.mode),
+                names[index - index % modes] if index % modes else None,
             )
-            for name, model in zip(names, models, strict=False)
+            for index, (name, model) in enumerate(zip(names, models, strict=False))
         }
         self._compared = dict(zip(names[len(models) :], compared, strict=True))
         self._columns = {
@@ -138,6 +152,9 @@ class _Evaluation:
         self._faithful = {
             folder.stems[round(index)] for index in np.linspace(0, len(folder.stems) - 1, chosen)
         }
+
+    def _column_name(self, model: EvaluatedModel) -> str:
+        return f"{model.name} {model.mode}" if len(self._job.modes) else model.name
 
     def models_by_column(self) -> dict[str, EvaluatedModel]:
         """The models, by the name of their column."""
@@ -156,9 +173,11 @@ class _Evaluation:
             )
         sources = pair.infrared_luminance, pair.visible_luminance
         images = {name: combine(*sources) for name, combine in BASELINES.items()}
-        baselines = dict(images)
+        baselines, arrays = dict(images), {}
         for name, measured in self._measured.items():
-            images[name] = self._run_model(measured, pair, baselines)
+            images[name], arrays[name] = self._run_model(measured, pair, baselines)
+            if measured.exact is not None:
+                measured.result.fidelity.add(arrays[measured.exact], arrays[name])
         for name, compared in self._compared.items():
             image = compared.read(pair.stem, shape)
             if image is not None:
@@ -201,11 +220,16 @@ class _Evaluation:
 
     def _run_model(
         self, measured: _Measured, pair: Pair, baselines: dict[str, np.ndarray]
-    ) -> np.ndarray:
-        """Measure what concerns one model alone; return its fused luminance uint8 [H,W]."""
+    ) -> tuple[np.ndarray, NetworkArrays]:
+        """Measure what concerns one model alone.
+
+        Returns:
+            Its fused luminance uint8 [H,W], and what its network computed.
+        """
         # Of a grey visible image all three channels of the result are the fused luminance.
-        fusion = measured.model.fuse(pair.infrared, pair.visible_luminance, Product.ALL)
-        assert fusion.fused is not None and fusion.mask is not None
+        wanted = Product.ALL | Product.ARRAYS
+        fusion = measured.model.fuse(pair.infrared, pair.visible_luminance, wanted)
+        assert fusion.fused is not None and fusion.mask is not None and fusion.arrays is not None
         measured.result.seconds[pair.stem] = sum(fusion.timings.values())
         if pair.label_ids is not None:
             images = {
@@ -222,7 +246,7 @@ class _Evaluation:
                     seed=self._folder.stems.index(pair.stem),
                 )
             )
-        return np.ascontiguousarray(fusion.fused[..., 0])
+        return np.ascontiguousarray(fusion.fused[..., 0]), fusion.arrays
 
     def _compare_masks(
         self,

@@ -62,6 +62,7 @@ def write_report(
     lines = [
         *_head(figures),
         *_fusion(out, figures),
+        *_modes(figures),
         *_segmentation(out, figures),
         *_faithfulness(out, figures),
         *_pictures(out, result, folder, models),
@@ -110,6 +111,55 @@ def _fusion(out: Path, figures: dict[str, Any]) -> Iterator[str]:
         f"\nSeconds a frame ({', '.join(sorted(devices))}) are for all products: fused image, "
         "mask, weight and attention.\n\n![Fusion figures of every method](fusion.png)\n"
     )
+
+
+def _modes(figures: dict[str, Any]) -> Iterator[str]:
+    models = figures["models"]
+    if not any(model["fidelity"] for model in models.values()):
+        return
+    yield from ("## Modes", "")
+    yield (
+        "Every mode against `exact` of the same model, in the network's own arrays: PSNR of the "
+        "fused luminance before the stretch, share of pixels with the same class in the mask, "
+        "Pearson's correlation of the infrared weight and of the attention over all pixels. mIoU "
+        "is of the mask on the fused image. `fast` is timed over one round of a still scene."
+    )
+    yield ""
+    rows = []
+    for name, model in models.items():
+        fidelity, mean = model["fidelity"], model["segmentation"].get("fused", {}).get("mIoU")
+        cells = [""] * 4
+        if fidelity:
+            cells = [
+                f"{fidelity['psnr']['mean']:.1f} / {fidelity['psnr']['lowest']:.1f}",
+                f"{fidelity['mask_agreement']:.2%}",
+                *(
+                    "" if fidelity[key] is None else f"{fidelity[key]:.3f}"
+                    for key in ("weight_correlation", "attention_correlation")
+                ),
+            ]
+        seconds = model["seconds"]
+        rows.append(
+            [
+                name,
+                *cells,
+                "" if mean is None else f"{mean:.3f}",
+                f"{seconds['median']:.3f} / {seconds['p95']:.3f}",
+            ]
+        )
+    yield from _table(
+        (
+            "model and mode",
+            "PSNR, mean / lowest (dB)",
+            "same mask",
+            "r of weight",
+            "r of attention",
+            "mIoU",
+            "s a frame, median / p95",
+        ),
+        rows,
+    )
+    yield ""
 
 
 def _segmentation(out: Path, figures: dict[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from uaafusion_ros.training.faithfulness import Curves, mean_curves
 from uaafusion_ros.training.fusion_metrics import NAMES, mean_ranks
+from uaafusion_ros.training.mode_fidelity import Fidelity
 from uaafusion_ros.training.segmentation_metrics import Confusion
 
 TABLE_COLUMNS = ("image", "method", "kind", *NAMES, "mean_rank", "seconds")
@@ -31,16 +32,19 @@ class ModelResult:
     """What is measured of our models alone.
 
     seconds: of each pair, for all products. labelled: pairs whose labels were compared.
-    segmentation: {input: {class: IoU}}. curves: {reference: {map: of each image}}.
+    segmentation: {input: {class: IoU}}. curves: {reference: {map: of each image}}. mode: that it
+    ran in. fidelity: to `exact`, where that was measured beside it.
     """
 
     file: str
     device: str
     classes: tuple[str, ...]
+    mode: str
     seconds: dict[str, float] = field(default_factory=dict)
     labelled: int = 0
     segmentation: dict[str, dict[str, float]] = field(default_factory=dict)
     curves: dict[str, dict[str, list[Curves]]] = field(default_factory=dict)
+    fidelity: Fidelity = field(default_factory=Fidelity)
 
     def add_segmentation(self, confusions: Mapping[str, Confusion]) -> None:
         """Take over the IoU of the segmentation run on each of several inputs."""
@@ -67,6 +71,8 @@ class ModelResult:
         return {
             "file": self.file,
             "device": self.device,
+            "mode": self.mode,
+            "fidelity": self.fidelity.as_dict(),
             "seconds": {
                 "median": float(np.median(seconds)),
                 "p95": float(np.percentile(seconds, 95)),

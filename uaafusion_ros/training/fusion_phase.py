@@ -12,11 +12,14 @@ from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.augmentation import PeoplePaster, random_crop, vary_exposure
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.losses import (
+    complement_loss,
     data_loss,
     gradient_loss,
     intensity_loss,
     label_total,
+    saliency_loss,
     segmentation_loss,
+    similarity_loss,
 )
 from uaafusion_ros.training.settings import FusionSettings
 
@@ -43,7 +46,8 @@ class FusionPhase:
         stages = [
             parameter
             for name, parameter in model.named_parameters()
-            if not name.startswith("segmentation.") and parameter is not model.step_sizes
+            if not name.startswith(("segmentation.", "student."))
+            and parameter is not model.step_sizes
         ]
         rate = settings.learning_rate
         groups: list[dict[str, Any]] = [
@@ -64,6 +68,8 @@ class FusionPhase:
         self.module.train().requires_grad_(True)
         joint = self.settings.segmentation_learning_rate > 0
         self._model.segmentation.eval().requires_grad_(joint)
+        if self._model.student is not None:
+            self._model.student.requires_grad_(False)  # it learns in the distillation phase
 
     def label_total(self, tensors: dict[str, Tensor]) -> Tensor:
         """Return the number of labelled pixels."""
@@ -78,17 +84,29 @@ class FusionPhase:
         self, dataset: Dataset, sample: Sample, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
         """Return `infrared`, `visible` and their `labels`."""
+        share = self.settings.pasting_share if dataset.name in self._pasted else 0.0
         size = (self.settings.patch_height, self.settings.patch_width)
-        patch = random_crop(sample, rng, *size, scales=_SCALES)
-        if dataset.name in self._pasted and rng.random() < self.settings.pasting_share:
-            patch = self._paster.paste(patch, rng)
-        assert patch.infrared is not None
-        labels = patch.labels if patch.labels is not None else np.zeros(size, np.uint8)
-        return {
-            "visible": vary_exposure(patch.visible, rng),
-            "infrared": vary_exposure(patch.infrared, rng),
-            "labels": labels,
-        }
+        return augment_pair(sample, rng, size, self._paster, share)
+
+
+def augment_pair(
+    sample: Sample,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    paster: PeoplePaster,
+    pasting_share: float,
+) -> dict[str, np.ndarray]:
+    """Return a patch of `infrared`, `visible` and their `labels`, of `size` (height, width)."""
+    patch = random_crop(sample, rng, *size, scales=_SCALES)
+    if pasting_share and rng.random() < pasting_share:
+        patch = paster.paste(patch, rng)
+    assert patch.infrared is not None
+    labels = patch.labels if patch.labels is not None else np.zeros(size, np.uint8)
+    return {
+        "visible": vary_exposure(patch.visible, rng),
+        "infrared": vary_exposure(patch.infrared, rng),
+        "labels": labels,
+    }
 
 
 class _FusionLosses(nn.Module):
@@ -109,16 +127,19 @@ class _FusionLosses(nn.Module):
         result = self.model(infrared, visible, wanted, regions_BHW=regions)
         fused, contributions = result.fused_B1HW, result.contributions
         assert fused is not None and contributions is not None
-        weight = contributions.infrared_weight_B1HW.detach()
-        losses: dict[str, Tensor] = {}
-        if weights.data:
-            losses["data"] = share * weights.data * data_loss(fused, infrared, visible, weight)
-        if weights.gradient:
-            losses["gradient"] = share * weights.gradient * gradient_loss(fused, infrared, visible)
-        if weights.intensity:
-            losses["intensity"] = (
-                share * weights.intensity * intensity_loss(fused, infrared, visible)
-            )
+        infrared_weight = contributions.infrared_weight_B1HW.detach()
+        terms = {
+            "data": (weights.data, lambda: data_loss(fused, infrared, visible, infrared_weight)),
+            "gradient": (
+                weights.gradient,
+                lambda: gradient_loss(fused, infrared, visible, signed=weights.signed_gradient),
+            ),
+            "intensity": (weights.intensity, lambda: intensity_loss(fused, infrared, visible)),
+            "saliency": (weights.saliency, lambda: saliency_loss(fused, infrared, visible)),
+            "similarity": (weights.similarity, lambda: similarity_loss(fused, infrared, visible)),
+            "complement": (weights.complement, lambda: complement_loss(fused, infrared, visible)),
+        }
+        losses = {name: share * weight * term() for name, (weight, term) in terms.items() if weight}
         if weights.segmentation:
             losses["segmentation"] = weights.segmentation * self._segmentation(
                 fused, infrared, visible, labels, total

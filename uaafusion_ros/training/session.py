@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.models import find_model
-from uaafusion_ros.network.checkpoint import load_checkpoint
+from uaafusion_ros.network.checkpoint import describe_differences, load_checkpoint
 from uaafusion_ros.network.config import ConfigError, ModelConfig
 from uaafusion_ros.network.unfolding import UAAFusion
 from uaafusion_ros.training.augmentation import PeoplePaster
@@ -20,23 +20,45 @@ from uaafusion_ros.training.mixture import CachedDataset, Unreadable
 from uaafusion_ros.training.pretrained import load_imagenet_weights
 from uaafusion_ros.training.resuming import describe_model_differences
 from uaafusion_ros.training.settings import DatasetSettings, TrainingSettings
+from uaafusion_ros.training.starting import pass_images_through
 
 
 def starting_model(settings: TrainingSettings) -> UAAFusion:
-    """Build the model that `settings.start` names, on the CPU.
+    """Build the model that `settings.start` and `start_segmentation` name, on the CPU.
 
     Raises:
-        SettingsError: an impossible model, or ImageNet weights for another encoder.
+        SettingsError: an impossible model, or weights for another network.
         CheckpointError: a model file that cannot be used.
     """
+    model = _started_model(settings)
+    if settings.start_segmentation:
+        _take_segmentation(model, settings.start_segmentation)
+    return model
+
+
+def _take_segmentation(model: UAAFusion, name: str) -> None:
+    path = find_model(name)
+    source, info = load_checkpoint(path)
+    state = source.segmentation.state_dict()
+    differences = describe_differences(state, model.segmentation.state_dict())
+    if differences or info.config.classes != model.config.classes:
+        raise SettingsError(
+            f"start_segmentation is {path}, whose segmentation network is another one: "
+            f"{differences or 'its classes differ'}; give the model the same network, or train one"
+        )
+    model.segmentation.load_state_dict(state)
+
+
+def _started_model(settings: TrainingSettings) -> UAAFusion:
     try:
         if settings.start not in ("random", "imagenet"):
             return _model_from_file(settings)
-        config = ModelConfig.from_dict(settings.model)
+        config = _with_head(ModelConfig.from_dict(settings.model), settings)
     except ConfigError as error:
         raise SettingsError(f"model: {error}") from error
     torch.manual_seed(0)
     model = UAAFusion(config)
+    pass_images_through(model)
     if settings.start == "imagenet":
         try:
             load_imagenet_weights(model.segmentation.encoder)
@@ -56,14 +78,50 @@ def starting_model(settings: TrainingSettings) -> UAAFusion:
 def _model_from_file(settings: TrainingSettings) -> UAAFusion:
     path = find_model(settings.start)
     model, info = load_checkpoint(path)
+    had = info.config.student_channels
     wanted = ModelConfig.from_dict({**info.config.to_dict(), **settings.model})
-    different = describe_model_differences(info.config.to_dict(), wanted.to_dict())
+    # A head can be put onto a finished model, widened or taken off; everything else is given.
+    different = describe_model_differences(
+        info.config.to_dict(), replace(wanted, student_channels=had).to_dict()
+    )
     if different:
         raise SettingsError(
             f"start is {path}, whose model differs from the settings: {different}; "
             "leave these out, or choose another start"
         )
+    wanted = _with_head(wanted, settings)
+    if wanted == info.config:
+        return model
+    kept = {
+        name: value for name, value in model.state_dict().items() if not name.startswith("student.")
+    }
+    torch.manual_seed(0)
+    model = UAAFusion(wanted)
+    model.load_state_dict(kept, strict=False)
     return model
+
+
+def _with_head(config: ModelConfig, settings: TrainingSettings) -> ModelConfig:
+    """Give a model that is distilled its student head.
+
+    Raises:
+        SettingsError: a head that this run would leave untrained, or distillation without one.
+    """
+    if not settings.distill:
+        if config.student_channels:
+            raise SettingsError(
+                "the model has a student head, which this run would leave behind the rest; set "
+                "distill: true, or model.student_channels: 0 for a model without realtime"
+            )
+        return config
+    if config.student_channels:
+        return config
+    if "student_channels" in settings.model:
+        raise SettingsError(
+            "distill is true but model.student_channels is 0; leave it out, or give the head a "
+            "width"
+        )
+    return replace(config, student_channels=settings.distillation.channels)
 
 
 def open_datasets(

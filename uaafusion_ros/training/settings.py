@@ -33,6 +33,8 @@ class DatasetSettings:
     classes: tuple[str, ...] = ()
     #: Class name of the data set to class name of the model, where they differ.
     rename: dict[str, str] = field(default_factory=dict)
+    #: COCO JSON of objects marked by boxes in unlabelled pairs; see training/boxes.py.
+    boxes: str = ""
     #: Whether people cut from labelled visible frames are pasted into these pairs.
     paste_people: bool = False
     #: The street: how many frames, of how many pixels, from which seed on.
@@ -96,13 +98,18 @@ class SegmentationSettings(PhaseSettings):
 class LossSettings:
     """Weight of every loss; 0 switches it off.
 
-    The paper weighs data 1, gradient 1 and segmentation 0.1. Its data term alone fades warm people
-    where the region's weight leans to the visible image; the intensity term keeps them.
+    The paper weighs data 1, gradient 1 (unsigned) and segmentation 0.1. Its data term alone fades
+    warm people where the region's weight leans to the visible image; the intensity term keeps
+    them. The other terms are explained where they are computed, in losses.py.
     """
 
     data: float = 1.0
     gradient: float = 1.0
+    signed_gradient: bool = True
     intensity: float = 0.6
+    saliency: float = 0.0
+    similarity: float = 0.0
+    complement: float = 0.0
     segmentation: float = 0.1
 
 
@@ -138,6 +145,38 @@ class FusionSettings(PhaseSettings):
 
 
 @dataclass(frozen=True)
+class DistillationSettings(PhaseSettings):
+    """Trains the student head of `realtime` to say what the model's own exact attribution says.
+
+    Everything else is held still, so that `exact` gives the same images before and after, and the
+    target does not move.
+    """
+
+    steps: int = 800
+    batch: int = 4
+    #: A gate is normalised over its whole image, so a patch should be much of one.
+    patch_height: int = 192
+    patch_width: int = 256
+    learning_rate: float = 2e-3
+    clip: float = 1.0
+    pasting_share: float = 0.35
+    seed: int = 4
+    #: Width of the head, where the model has none yet.
+    channels: int = 32
+    #: Weights of the losses: mean square differences of gates and of weights w_i, and L1 of the
+    #: fused images.
+    attention: float = 1.0
+    weight: float = 1.0
+    fused: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least("channels", self.channels, 1)
+        for name in ("attention", "weight", "fused"):
+            _at_least(name, getattr(self, name), 0)
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """A whole run. A phase of 0 steps is left out."""
 
@@ -146,6 +185,8 @@ class TrainingSettings:
     out: str = "out/train"
     #: imagenet (efficientnet_lite0), random, or a model file to go on from.
     start: str = "random"
+    #: A model file whose segmentation network takes the place of `start`'s; empty: none.
+    start_segmentation: str = ""
     #: Fields of the model's description (network/config.py) that are not its defaults.
     model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, DatasetSettings] = field(default_factory=dict)
@@ -164,6 +205,10 @@ class TrainingSettings:
             learning_rate=2e-4, segmentation_learning_rate=2e-5, seed=3
         )
     )
+
+    #: Whether the last phase, distillation, takes place: it trains the mode `realtime`.
+    distill: bool = False
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
 
     device: str = "auto"
     precision: str = "float32"
@@ -190,6 +235,12 @@ class TrainingSettings:
             raise SettingsError(f"average is {self.average}, expected at least 0 and below 1")
         if not self.data:
             raise SettingsError("data names no data set; expected at least one")
+
+    def steps_of(self, phase: str) -> int:
+        """Return how many steps the phase of that name has; 0 leaves it out."""
+        if phase == "distillation" and not self.distill:
+            return 0
+        return getattr(self, phase).steps
 
 
 def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -1,0 +1,161 @@
+"""Mode `fast`: the same network and equations, asked less often and at a lower resolution.
+
+Between two frames of a camera hardly any region changes sides. So the C scalars a source that carry
+the weights, and the maps where the stages look, are kept for some frames; they are renewed at once
+when the scene changes. Regions are those of every frame itself: a kept scalar is painted where its
+class is now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from uaafusion_ros.network.attribution import (
+    Contributions,
+    PathwayAttention,
+    RegionShares,
+    ScoresOfBlack,
+    gate_of,
+    region_areas,
+    shares_from_scores,
+)
+from uaafusion_ros.network.exact import Frame
+from uaafusion_ros.network.modes import FastSettings
+
+if TYPE_CHECKING:
+    from uaafusion_ros.network.unfolding import UAAFusion
+
+#: Height and width of the thumbnails that tell whether a scene has changed.
+_THUMBNAIL = (12, 16)
+
+
+class Fast:
+    """Remembers the attribution of one stream of frames."""
+
+    def __init__(self, model: UAAFusion, settings: FastSettings) -> None:
+        self._model, self._settings = model, settings
+        self._black = ScoresOfBlack()
+        self.reset()
+
+    def reset(self) -> None:
+        """See `Mode`."""
+        self._age = 0
+        self._size = torch.Size()
+        self._thumbnail: Tensor | None = None
+        self._kept = _Kept()
+
+    def __call__(self, frame: Frame) -> FastAttribution:
+        """See `Mode`."""
+        both = torch.cat((frame.infrared, frame.visible), dim=1)
+        thumbnail = F.adaptive_avg_pool2d(both, _THUMBNAIL)
+        if self._is_new(frame, thumbnail):
+            self.reset()
+            self._size = frame.start.shape
+        # Weights and gates have their turns on different frames, so that none bears both.
+        turn = self._age % self._settings.every
+        self._age += 1
+        if turn == 0:
+            self._thumbnail = thumbnail
+            self._kept.weights_are_due = True
+        if turn == self._settings.every // 2:
+            self._kept.gates = None
+        return FastAttribution(self._model, self._settings, frame, self._kept, self._black)
+
+    def _is_new(self, frame: Frame, thumbnail: Tensor) -> bool:
+        if self._thumbnail is None or self._size != frame.start.shape:
+            return True
+        difference = (thumbnail - self._thumbnail).abs().mean(dim=(1, 2, 3)).max()
+        return bool(difference > self._settings.change)
+
+
+@dataclass
+class _Kept:
+    """What earlier frames told.
+
+    shares: of every class that has had a region. known: which these are, bool [B,C].
+    gates: of stage 0, 1, …; the last one is that of all stages after it.
+    """
+
+    shares: RegionShares | None = None
+    known: Tensor | None = None
+    weights_are_due: bool = True
+    gates: list[Tensor | None] | None = None
+
+
+class FastAttribution:
+    """See `Fast`."""
+
+    def __init__(
+        self,
+        model: UAAFusion,
+        settings: FastSettings,
+        frame: Frame,
+        kept: _Kept,
+        black: ScoresOfBlack,
+    ) -> None:
+        self._model, self._settings, self._frame = model, settings, frame
+        self._kept, self._black = kept, black
+        self._stage = 0
+        self._pathway: PathwayAttention | None = None
+
+    def contributions(self) -> Contributions:
+        """See `Attribution`."""
+        labels, kept = self._frame.labels, self._kept
+        present = region_areas(labels, len(self._model.config.classes)) > 0
+        if (
+            kept.weights_are_due
+            or kept.shares is None
+            or kept.known is None
+            # What enters the picture is judged at once.
+            or bool((present & ~kept.known).any())
+        ):
+            kept.shares = self._judge(labels, present)
+            kept.known = present if kept.known is None else present | kept.known
+            kept.weights_are_due = False
+        return kept.shares.paint(labels)
+
+    def gate(self, fused_B1HW: Tensor) -> Tensor | None:
+        """See `Attribution`."""
+        form, kept = self._model.config.attention, self._kept
+        if form == "off":
+            return None
+        if self._stage == 0 and kept.gates is None:
+            kept.gates = []
+            self._pathway = PathwayAttention(
+                self._model.segmentation,
+                self._frame.guide,
+                smoothing=self._model.config.attention_smoothing,
+            )
+        assert kept.gates is not None
+        if self._pathway is not None and len(kept.gates) <= self._settings.gradients:
+            attention = self._pathway.update(fused_B1HW)
+            kept.gates.append(None if attention is None else gate_of(attention, form))
+        self._stage += 1
+        return kept.gates[min(self._stage, len(kept.gates)) - 1]
+
+    def _judge(self, labels: Tensor, present: Tensor) -> RegionShares:
+        """Weigh by completeness, whatever form the model's own weights have."""
+        scale, segmentation = self._settings.scale, self._model.segmentation
+        sources = torch.cat((self._frame.infrared, self._frame.visible))
+        with torch.no_grad():
+            if scale > 1:
+                sources = F.interpolate(sources, scale_factor=1 / scale, mode="area")
+                size = sources.shape[-2:]
+                labels = F.interpolate(labels[:, None].float(), size, mode="nearest")[:, 0].long()
+            infrared, visible = segmentation(sources).chunk(2)
+            black = self._black(segmentation, sources[: len(labels)])
+            temperature = self._model.config.weight_temperature
+            shares = shares_from_scores(infrared, visible, black, labels, temperature)
+        earlier = self._kept.shares
+        if earlier is None:
+            return shares
+        return RegionShares(
+            torch.where(present, shares.infrared, earlier.infrared),
+            torch.where(present, shares.visible, earlier.visible),
+            torch.where(present, shares.share, earlier.share),
+        )

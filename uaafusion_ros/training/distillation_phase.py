@@ -1,0 +1,115 @@
+"""Trains the student head on what exact attribution says of the same pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from uaafusion_ros.network.attribution import Contributions
+from uaafusion_ros.network.exact import Attribution, Frame, Mode
+from uaafusion_ros.network.student import Realtime
+from uaafusion_ros.network.unfolding import Output, UAAFusion
+from uaafusion_ros.training.augmentation import PeoplePaster
+from uaafusion_ros.training.datasets import Dataset, Sample
+from uaafusion_ros.training.fusion_phase import augment_pair
+from uaafusion_ros.training.settings import DistillationSettings
+
+
+class DistillationPhase:
+    """Teacher and student are one model in two modes; only the student's head learns."""
+
+    def __init__(
+        self,
+        name: str,
+        model: UAAFusion,
+        settings: DistillationSettings,
+        *,
+        paster: PeoplePaster,
+        pasted: frozenset[str],
+    ) -> None:
+        """Prepare the optimiser; `pasted` names the data sets that people are pasted into."""
+        assert model.student is not None, "the starting model has a head where distill is true"
+        self.name, self.settings = name, settings
+        self._model, self._student = model, model.student
+        self._paster, self._pasted = paster, pasted
+        self.module = _DistillationLosses(model, settings)
+        self.optimiser = torch.optim.Adam(self._student.parameters(), lr=settings.learning_rate)
+
+    def train(self) -> None:
+        """Hold everything but the head still, batch norms' statistics too."""
+        self._model.eval().requires_grad_(False)
+        self._student.train().requires_grad_(True)
+
+    def label_total(self, tensors: dict[str, Tensor]) -> Tensor:
+        """Nothing here is labelled."""
+        return torch.ones((), device=tensors["infrared"].device)
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing beside the losses."""
+        return {}
+
+    def augment(
+        self, dataset: Dataset, sample: Sample, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Return `infrared` and `visible`, varied as for the stages."""
+        share = self.settings.pasting_share if dataset.name in self._pasted else 0.0
+        size = (self.settings.patch_height, self.settings.patch_width)
+        pair = augment_pair(sample, rng, size, self._paster, share)
+        return {"infrared": pair["infrared"], "visible": pair["visible"]}
+
+
+class _DistillationLosses(nn.Module):
+    def __init__(self, model: UAAFusion, settings: DistillationSettings) -> None:
+        super().__init__()
+        self.model = model
+        self._settings = settings
+
+    def forward(
+        self, infrared: Tensor, visible: Tensor, total: Tensor, share: float
+    ) -> dict[str, Tensor]:
+        """Return the weighted losses; `share` is this part's share of the step's batch."""
+        wanted = Output.FUSED | Output.ATTENTION | Output.CONTRIBUTIONS
+        exact, learned = _Overheard(self.model.exact), _Overheard(Realtime(self.model))
+        # The target is computed in full precision whatever the student learns in.
+        with torch.no_grad(), torch.autocast(infrared.device.type, enabled=False):
+            target = self.model(infrared, visible, wanted, mode=exact)
+        result = self.model(infrared, visible, wanted, mode=learned)
+        weights = [one.contributions.infrared_weight_B1HW for one in (result, target)]
+        terms = {
+            "attention": (self._settings.attention, F.mse_loss(learned.gates(), exact.gates())),
+            "weight": (self._settings.weight, F.mse_loss(*weights)),
+            "fused": (self._settings.fused, F.l1_loss(result.fused_B1HW, target.fused_B1HW)),
+        }
+        return {name: share * weight * term for name, (weight, term) in terms.items() if weight}
+
+
+class _Overheard:
+    """A mode whose gates are kept for comparison."""
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+        self._gates: list[Tensor] = []
+
+    def __call__(self, frame: Frame) -> Attribution:
+        self._attribution = self._mode(frame)
+        return self
+
+    def reset(self) -> None:
+        self._mode.reset()
+
+    def contributions(self) -> Contributions:
+        return self._attribution.contributions()
+
+    def gate(self, fused_B1HW: Tensor) -> Tensor | None:
+        gate = self._attribution.gate(fused_B1HW)
+        if gate is not None:
+            self._gates.append(gate)
+        return gate
+
+    def gates(self) -> Tensor:
+        """All gates of the frame, [B,K,H,W]."""
+        return torch.cat(self._gates, dim=1)

@@ -130,14 +130,21 @@ class UAAFusion(nn.Module):
         self._differentiated: SegmentationNetwork | None = None
         self.exact: Mode = Exact(self)
 
-    def prepare_for_inference(self) -> UAAFusion:
-        """Fold batch norms, freeze all parameters and note whether the data step does anything."""
+    def prepare_for_inference(self, *, channels_last: bool = False) -> UAAFusion:
+        """Fold batch norms, freeze all parameters and note whether the data step does anything.
+
+        Args:
+            channels_last: keep the weights in the order that suits depthwise convolutions on CPUs.
+        """
         self.eval().requires_grad_(False)
         if self.config.contributions == "per_class":
             # Folding rounds anew, and these gradients jump at the kinks of ReLU6: contributions
             # that match the release to 1e-4 need its arithmetic.
             self._differentiated = copy.deepcopy(self.segmentation)
         self.segmentation.fold()
+        if channels_last:
+            for part in (self.segmentation, self.infrared_entry, self.visible_entry, self.stages):
+                part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.exact = Exact(self)
         self._has_data_step = bool((self.step_sizes != 0).any())
         return self

@@ -78,21 +78,25 @@ class _DistillationLosses(nn.Module):
         with torch.no_grad(), torch.autocast(infrared.device.type, enabled=False):
             target = self.model(infrared, visible, wanted, mode=exact)
         result = self.model(infrared, visible, wanted, mode=learned)
+        assert result.contributions is not None and target.contributions is not None
+        assert result.fused_B1HW is not None and target.fused_B1HW is not None
         weights = [one.contributions.infrared_weight_B1HW for one in (result, target)]
         terms = {
-            "attention": (self._settings.attention, F.mse_loss(learned.gates(), exact.gates())),
             "weight": (self._settings.weight, F.mse_loss(*weights)),
             "fused": (self._settings.fused, F.l1_loss(result.fused_B1HW, target.fused_B1HW)),
         }
+        if exact.gates:
+            found, wanted_gates = (torch.cat(one.gates, dim=1) for one in (learned, exact))
+            terms["attention"] = (self._settings.attention, F.mse_loss(found, wanted_gates))
         return {name: share * weight * term for name, (weight, term) in terms.items() if weight}
 
 
 class _Overheard:
-    """A mode whose gates are kept for comparison."""
+    """A mode for one frame, whose gates that are not one half are kept for comparison."""
 
     def __init__(self, mode: Mode) -> None:
         self._mode = mode
-        self._gates: list[Tensor] = []
+        self.gates: list[Tensor] = []
 
     def __call__(self, frame: Frame) -> Attribution:
         self._attribution = self._mode(frame)
@@ -107,9 +111,5 @@ class _Overheard:
     def gate(self, fused_B1HW: Tensor) -> Tensor | None:
         gate = self._attribution.gate(fused_B1HW)
         if gate is not None:
-            self._gates.append(gate)
+            self.gates.append(gate)
         return gate
-
-    def gates(self) -> Tensor:
-        """All gates of the frame, [B,K,H,W]."""
-        return torch.cat(self._gates, dim=1)

@@ -37,3 +37,8 @@ def build_phase(
         paster=statistics.paster,
         pasted=pasted,
     )
+
+
+def mode_taught_by(name: str) -> str:
+    """Return the mode that shows what the phase of that name has learned."""
+    return "realtime" if name == "distillation" else "exact"

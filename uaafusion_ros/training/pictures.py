@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
+from uaafusion_ros.network.modes import FastSettings
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.datasets import Sample
 
@@ -17,7 +18,7 @@ _LONGER_SIDE = 320
 
 
 @torch.no_grad()
-def picture_of(model: UAAFusion, sample: Sample) -> np.ndarray:
+def picture_of(model: UAAFusion, sample: Sample, mode: str) -> np.ndarray:
     """Return infrared, visible, fused, mask and attribution side by side, BGR uint8 [H,5W,3].
 
     Works on a copy: what a model caches or counts in training stays as it is.
@@ -30,7 +31,8 @@ def picture_of(model: UAAFusion, sample: Sample) -> np.ndarray:
         torch.from_numpy(image).to(device).float()[None, None] / 255
         for image in (infrared, visible)
     ]
-    result = shown(*tensors, Output.ALL & ~Output.SCORES)
+    wanted = Output.ALL & ~Output.SCORES
+    result = shown(*tensors, wanted, mode=shown.mode(mode, FastSettings()))
     fused = (result.fused_B1HW[0, 0].clamp(0, 1) * 255).round().byte().cpu().numpy()
     mask = result.labels_BHW[0].byte().cpu().numpy()
     weight = result.contributions.infrared_weight_B1HW[0, 0].float().cpu().numpy()

@@ -19,7 +19,7 @@ from uaafusion_ros.training.errors import TrainingError
 from uaafusion_ros.training.layers import prepare_layers
 from uaafusion_ros.training.mixture import Mixture, Unreadable
 from uaafusion_ros.training.phase_data import shares_of, with_pseudo_labels, write_labels
-from uaafusion_ros.training.phases import LABELLING_PHASES, PHASES, build_phase
+from uaafusion_ros.training.phases import LABELLING_PHASES, PHASES, build_phase, mode_taught_by
 from uaafusion_ros.training.pictures import picture_of
 from uaafusion_ros.training.resuming import (
     changed_settings,
@@ -175,7 +175,7 @@ class _Run:
                 self._watch.step(step)
                 every = self._settings.picture_every
                 if every and step.step % every == 0 and step.step < settings.steps:
-                    self._show(step.step)
+                    self._show(name, step.step)
 
         def save(step: int, work: dict[str, Any]) -> None:
             self._save(work, step, phase.describe())
@@ -189,7 +189,7 @@ class _Run:
         self._phase = ""
         if isinstance(phase, SegmentationPhase):
             self._measure()
-        self._show(settings.steps)
+        self._show(name, settings.steps)
         self._save({}, settings.steps, phase.describe())
 
     def _label(self, phase: str, datasets: list[Dataset]) -> None:
@@ -224,12 +224,12 @@ class _Run:
             named = ", ".join(f"{self._classes[key]} {value:.3f}" for key, value in scores.items())
             self._say(f"{dataset.name}: mIoU {mean:.3f} over {len(scores)} classes: {named}")
 
-    def _show(self, step: int) -> None:
+    def _show(self, phase: str, step: int) -> None:
         if self._watch is None:
             return
         pair = first_pair([*self._validation, *self._datasets])
         if pair is not None:
-            self._watch.picture(step, picture_of(self._model, pair))
+            self._watch.picture(step, picture_of(self._model, pair, mode_taught_by(phase)))
 
     def _save(self, work: dict[str, Any], step: int, numbers: dict[str, Any]) -> None:
         if self._watch is None:

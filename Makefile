@@ -49,7 +49,7 @@ retrain: $(STAMP) ## out/demo's bag into pairs, a tiny model and a report in out
 	$(BIN)/uaafusion train --config config/train_tiny.yaml out=$(OUT)/retrain/model \
 	  data.drive.kind=folder data.drive.path=$(OUT)/retrain/pairs/train
 	$(BIN)/uaafusion evaluate --model uaafusion_edge --model $(OUT)/retrain/model/uaafusion_tiny.safetensors \
-	  --data $(OUT)/retrain/pairs/val --out $(OUT)/retrain/report
+	  --data $(OUT)/retrain/pairs/val --limit 4 --out $(OUT)/retrain/report
 
 colcon: $(STAMP) ## colcon build into out/colcon, and a look at what it installed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/colcon --log-base $(COLCON)/log build --paths . \

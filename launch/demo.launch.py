@@ -1,4 +1,4 @@
-"""See UAAFusion at work without cameras: replayed images, the fusion node, and RViz.
+"""See UAAFusion at work without cameras: replayed images, the fusion node, and RViz or a browser.
 
 The synthetic street is shown, or two folders of your own images. Everything stays on this machine.
 Arguments left empty change nothing: the nodes' own defaults hold (`ros2 param describe`).
@@ -29,8 +29,10 @@ REPLAY = {  # launch argument, which is the parameter of camera_replay: its type
 }
 FUSION = {  # launch argument of fusion.launch.py: default, description
     "model": ("", "model file, or name of a shipped model"),
+    "mode": ("", "attribution: auto, exact, fast or realtime"),
     "device": ("", "where the model runs: auto, cpu, cuda, cuda:N"),
     "rviz": ("true", "false: no RViz"),
+    "web": ("false", "true: the page in the browser"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Start the fusion node, and RViz if asked for.
+"""Start the fusion node, and RViz or the page in the browser if asked for.
 
 Arguments left empty change nothing: the node's own defaults hold (`ros2 param describe`).
 """
@@ -18,7 +18,11 @@ TOPICS = {  # launch argument: the node's own topic
     "infrared": "infrared/image_raw",
     "visible": "visible/image_raw",
     "camera_info": "visible/camera_info",
+    "infrared_camera_info": "infrared/camera_info",
 }
+NODE_PARAMETERS = ("model", "mode", "device")
+WEB_PARAMETERS = {"web_host": ("host", str), "web_port": ("port", int)}
+OTHERS = ("params_file", "namespace", "use_sim_time", "rviz", "web")
 OUTPUTS = ("fused/image", "segmentation/overlay", "attribution/overlay")
 
 
@@ -32,15 +36,19 @@ def generate_launch_description():
                 for name, topic in TOPICS.items()
             ),
             argument("model", "", "model file, or name of a shipped model"),
+            argument("mode", "", "attribution: auto, exact, fast or realtime"),
             argument("device", "", "where the model runs: auto, cpu, cuda, cuda:N"),
             argument(
                 "params_file",
                 PathJoinSubstitution([SHARE, "config", "fusion.yaml"]),
-                "YAML file with node parameters; model and device given here win over it",
+                "YAML file with node parameters; model, mode and device given here win over it",
             ),
             argument("namespace", "", "namespace of the node and of its relative topics"),
             argument("use_sim_time", "", "true: time comes from /clock", ["", "true", "false"]),
             argument("rviz", "false", "true: open RViz on the images", ["true", "false"]),
+            argument("web", "false", "true: the page in the browser", ["true", "false"]),
+            argument("web_host", "", "address of the page; 0.0.0.0: whoever reaches this machine"),
+            argument("web_port", "", "TCP port of the page"),
             OpaqueFunction(function=start),
         ]
     )
@@ -56,11 +64,11 @@ def start(context):
     """Turn the arguments into processes; only what was given overrides the node's defaults."""
     given = {
         name: value
-        for name in (*TOPICS, "model", "device", "params_file", "namespace", "use_sim_time", "rviz")
+        for name in (*TOPICS, *NODE_PARAMETERS, *WEB_PARAMETERS, *OTHERS)
         if (value := LaunchConfiguration(name).perform(context))
     }
     sim_time = {"use_sim_time": given["use_sim_time"] == "true"} if "use_sim_time" in given else {}
-    parameters = {name: given[name] for name in ("model", "device") if name in given} | sim_time
+    parameters = {name: given[name] for name in NODE_PARAMETERS if name in given} | sim_time
     fusion = Node(
         package=PACKAGE,
         executable="fusion_node",
@@ -78,6 +86,8 @@ def start(context):
     actions.append(fusion)
     if given["rviz"] == "true":
         actions.append(rviz(given, sim_time))
+    if given["web"] == "true":
+        actions.append(web_viewer(given, sim_time))
     return actions
 
 
@@ -105,4 +115,22 @@ def rviz(given, sim_time):
         remappings=inputs + outputs,
         parameters=[sim_time] if sim_time else [],
         output="log",
+    )
+
+
+def web_viewer(given, sim_time):
+    """The page in the browser, of the fusion node's topics."""
+    chosen = {
+        parameter: kind(given[name])
+        for name, (parameter, kind) in WEB_PARAMETERS.items()
+        if name in given
+    }
+    parameters = chosen | sim_time
+    return Node(
+        package=PACKAGE,
+        executable="web_viewer",
+        namespace=given.get("namespace"),
+        remappings=input_remappings(given),
+        parameters=[parameters] if parameters else [],
+        output="screen",
     )

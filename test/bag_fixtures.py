@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from uaafusion_ros.scenes.street import StreetFrame, StreetScene
@@ -62,10 +62,11 @@ class StreetBag:
     def add(self, topic: str, received: int, message) -> None:
         self.messages.append(packed(received, topic, message))
 
-    def write(self) -> Path:
-        with Writer(
-            self.path, version=9, storage_plugin=StoragePlugin[self.storage.upper()]
-        ) as writer:
+    def write(self, compression: CompressionMode = CompressionMode.NONE) -> Path:
+        plugin = StoragePlugin[self.storage.upper()]
+        writer = Writer(self.path, version=9, storage_plugin=plugin)
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+        with writer:
             connections: dict = {}
             for received, topic, kind, data in sorted(self.messages, key=lambda entry: entry[:2]):
                 if topic not in connections:

@@ -23,8 +23,11 @@ import pytest
 from uaafusion_ros.node.transport import transport_environment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PATIENCE = 60.0
-"""Seconds that anything may take on a busy machine."""
+HISTORY = 300
+"""Images of a topic that are kept for a subscriber that is not scheduled."""
+
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "180"))
+"""Seconds after which something is believed to hang, however busy the machine."""
 
 
 @cache
@@ -54,13 +57,19 @@ def ros_environment() -> dict[str, str]:
 
 
 class RosProcess:
-    """A node of ours in a process of its own; its output goes to a file."""
+    """A node of ours in a process of its own; its output goes to a file.
+
+    Args:
+        module: one of ``uaafusion_ros.node``, or the path of a script.
+    """
 
     def __init__(self, module: str, log: Path, *ros_args: str) -> None:
         self.log = log
+        script = module.endswith(".py")
+        command = [module] if script else ["-m", f"uaafusion_ros.node.{module}"]
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"uaafusion_ros.node.{module}", "--ros-args", *ros_args],
+                [sys.executable, *command, "--ros-args", *ros_args],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=REPOSITORY,
@@ -107,14 +116,14 @@ class Client:
         self._subscriptions: dict = {}
         self._clients: dict = {}
         self._publishers = {
-            topic: self.node.create_publisher(message_type, topic, 50)
+            topic: self.node.create_publisher(message_type, topic, HISTORY)
             for message_type, topics in {
                 Image: ("infrared/image_raw", "visible/image_raw"),
                 CompressedImage: (
                     "infrared/image_raw/compressed",
                     "visible/image_raw/compressed",
                 ),
-                CameraInfo: ("visible/camera_info",),
+                CameraInfo: ("visible/camera_info", "infrared/camera_info"),
             }.items()
             for topic in topics
         }
@@ -154,9 +163,12 @@ class Client:
         return value
 
     def call(self, service: str, service_type: type, request: object) -> object:
-        """Calls a service of the node ``/uaafusion``."""
+        """Calls a service of the node ``/uaafusion``, or of ``/NODE`` for ``NODE:SERVICE``."""
         if service not in self._clients:
-            self._clients[service] = self.node.create_client(service_type, f"/uaafusion/{service}")
+            node, _, name = service.rpartition(":")
+            self._clients[service] = self.node.create_client(
+                service_type, f"/{node or 'uaafusion'}/{name}"
+            )
         client = self._clients[service]
         self.wait_for(client.service_is_ready, f"service {service}")
         future = client.call_async(request)
@@ -177,32 +189,36 @@ class Client:
         request = ChangeState.Request(transition=Transition(label=label))
         return self.call("change_state", ChangeState, request).success
 
-    def set_parameter(self, name: str, value: object) -> str:
+    def set_parameter(self, name: str, value: object, node: str = "uaafusion") -> str:
         """Sets a parameter of the node; returns why not, or an empty text."""
         from rcl_interfaces.srv import SetParameters
         from rclpy.parameter import Parameter
 
         parameter = Parameter(name, value=value).to_parameter_msg()
         request = SetParameters.Request(parameters=[parameter])
-        result = self.call("set_parameters", SetParameters, request).results[0]
+        result = self.call(f"{node}:set_parameters", SetParameters, request).results[0]
         return "" if result.successful else result.reason
 
-    def diagnostics(self) -> dict[str, tuple[int, str, dict[str, str]]]:
+    def diagnostics(self, node: str = "uaafusion") -> dict[str, tuple[int, str, dict[str, str]]]:
         """The next diagnostics: level, message and values by name without the node's."""
-        self.received["/diagnostics"].clear()
-        self.wait_for(lambda: self.received["/diagnostics"], "diagnostics")
+        received = self.received["/diagnostics"]
+        received.clear()
+
+        def of_node() -> list:
+            return [m for m in received if m.status[0].name.startswith(f"{node}: ")]
+
         return {
             status.name.split(": ", 1)[1]: (
                 status.level[0],
                 status.message,
                 {pair.key: pair.value for pair in status.values},
             )
-            for status in self.received["/diagnostics"][-1].status
+            for status in self.wait_for(of_node, f"diagnostics of {node}")[-1].status
         }
 
-    def account(self, stream: str) -> dict[str, int]:
+    def account(self, stream: str, node: str = "uaafusion") -> dict[str, int]:
         """Received, published, pending and drops by reason of a stream, as the node counts."""
-        values = self.diagnostics()[f"{stream} input"][2]
+        values = self.diagnostics(node)[f"{stream} input"][2]
         return {
             key.removeprefix("dropped: "): int(value)
             for key, value in values.items()
@@ -225,21 +241,15 @@ def client(ros):
     """A client, for one module."""
     client = Client()
     yield client
+    time.sleep(0.2)  # two who leave in one moment may wait for each other (node/leaving.py)
     client.node.destroy_node()
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """A checkpoint of a very small model with random weights."""
-    import torch
-
-    from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
-    from uaafusion_ros.network.config import ModelConfig
-    from uaafusion_ros.network.unfolding import UAAFusion
-
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = ModelConfig(
+    return save_random_model(
+        tmp_path_factory.mktemp("model") / "tiny.safetensors",
         classes=("unlabelled", "road", "person"),
         palette=((0, 0, 0), (128, 64, 128), (220, 20, 60)),
         decoder="pyramid",
@@ -251,8 +261,20 @@ def tiny_model(tmp_path_factory) -> Path:
         contributions="completeness",
         attention="normalised",
     )
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_checkpoint(path, UAAFusion(config), CheckpointInfo(config=config, name="tiny"))
+
+
+def save_random_model(path: Path, **architecture: object) -> Path:
+    """Saves a model with random weights, of the name of its file."""
+    import torch
+
+    from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
+    from uaafusion_ros.network.config import ModelConfig
+    from uaafusion_ros.network.unfolding import UAAFusion
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config = ModelConfig(**architecture)
+    save_checkpoint(path, UAAFusion(config), CheckpointInfo(config=config, name=path.stem))
     return path
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -20,17 +21,19 @@ pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 
 import av
+from ros_fixtures import PATIENCE
 from rosbags.highlevel import AnyReader
 
 from uaafusion_ros.demo import DemoError, DemoPlan, run, run_demo
-from uaafusion_ros.demo.pictures import COLUMNS, ROWS, cell_shape, evenly_spaced, fit, video_frames
+from uaafusion_ros.demo.pictures import ROWS, evenly_spaced
 from uaafusion_ros.demo.plan import STREET_SIZE
+from uaafusion_ros.demo.processes import ProcessGroup
 from uaafusion_ros.demo.recording import Moment
 from uaafusion_ros.demo.report import NodeReport
 from uaafusion_ros.demo.topics import CLASSES, FUSED, INFRARED, MASK, TOPICS, VISIBLE
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.offline.pictures import COLUMNS, cell_shape, fit, video_frames
 
-PATIENCE = 120.0
 PAIRS, RATE = 9, 3.0
 WIDTH, HEIGHT = STREET_SIZE
 
@@ -194,6 +197,52 @@ def test_an_interrupt_leaves_nothing_running(tiny_model, tmp_path):
         demo.kill()
     assert status == 130 and "Traceback" not in errors
     assert demo.processes_left() == []
+
+
+@pytest.fixture
+def stubborn(monkeypatch):
+    """Stands in for every process: one that ignores SIGINT; tells what to do once it has begun."""
+    begun, then = [], []
+    start = subprocess.Popen
+
+    def ignore():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def stand_in(*arguments, **options):
+        begun.append(start(["sleep", "600"], preexec_fn=ignore))
+        for act in then:
+            act()
+        return begun[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", stand_in)
+    yield begun, then
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("number", ProcessGroup.SIGNALS)
+def test_a_signal_while_a_process_begins_leaves_nothing_running(
+    stubborn, monkeypatch, tmp_path, number
+):
+    begun, then = stubborn
+    then.append(lambda: signal.raise_signal(number))
+    monkeypatch.setattr(ProcessGroup, "GRACE", 0.0)
+    with pytest.raises(KeyboardInterrupt), ProcessGroup(tmp_path) as group:
+        group.start("recorder", [])
+    assert [process.poll() for process in begun] == [-signal.SIGKILL]
+
+
+def test_a_second_interrupt_waits_for_nobody(stubborn, monkeypatch, tmp_path):
+    begun, _ = stubborn
+    monkeypatch.setattr(ProcessGroup, "GRACE", 600.0)
+    second = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), ProcessGroup(tmp_path) as group:
+        group.start("recorder", [])
+        second.start()
+        signal.raise_signal(signal.SIGINT)
+    second.cancel()
+    assert [process.poll() for process in begun] == [-signal.SIGKILL]
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_demo_with_the_reason(tmp_path):

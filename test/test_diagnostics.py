@@ -3,10 +3,12 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from uaafusion_ros.node.accounting import Accounting, Figures, FrameDrop, Latency
 from uaafusion_ros.node.diagnostics import Connection, Level, Misses, Snapshot, diagnose
+from uaafusion_ros.node.stillness import Stillness
 
 HEALTHY = Snapshot(
     state="active",
@@ -20,6 +22,7 @@ HEALTHY = Snapshot(
         ),
         span=5.0,
         silent_for={"infrared": 0.03, "visible": 0.02},
+        still_for={"infrared": 0.0, "visible": 0.0},
         last_error={},
         since_receipt=Latency(0.040, 0.090),
         since_stamp=Latency(0.060, 0.120),
@@ -37,12 +40,13 @@ HEALTHY = Snapshot(
 )
 
 
-def changed(*, recent=None, silent=None, error=None, inputs=None, **fields):
+def changed(*, recent=None, silent=None, still=None, error=None, inputs=None, **fields):
     figures = HEALTHY.figures
     figures = replace(
         figures,
         recent=Counter({**figures.recent, **(recent or {})}),
         silent_for={**figures.silent_for, **(silent or {})},
+        still_for={**figures.still_for, **(still or {})},
         last_error=error or {},
     )
     return replace(HEALTHY, figures=figures, inputs={**HEALTHY.inputs, **(inputs or {})}, **fields)
@@ -74,6 +78,30 @@ def test_a_healthy_node_is_ok_and_shows_its_figures():
             "node",
             Level.ERROR,
             "configure failed: no such model",
+        ),
+        (
+            changed(recent={"lost/infrared": 7}),
+            "infrared input",
+            Level.WARN,
+            "7 images were lost before the node in the last 5 s; set the transport profile",
+        ),
+        (
+            changed(unserved={"/uaafusion/fused/image": "DURABILITY"}),
+            "output",
+            Level.WARN,
+            "set qos_overrides./uaafusion/fused/image.publisher.durability",
+        ),
+        (
+            changed(shrinkage="fused at 320 pixels (CUDA out of memory)"),
+            "output",
+            Level.WARN,
+            "cpu ran out of memory: fused at 320 pixels",
+        ),
+        (
+            changed(recent={"drop/visible/out_of_memory": 3, "published": 0}),
+            "output",
+            Level.ERROR,
+            "3 pairs could not be fused",
         ),
         (
             changed(silent={"infrared": 3.2}),
@@ -118,7 +146,26 @@ def test_a_healthy_node_is_ok_and_shows_its_figures():
             changed(recent={"drop/visible/duplicate_stamp": 3}),
             "visible input",
             Level.WARN,
-            "only one publisher",
+            "3 images with the stamp of the one before in the last 5 s; the camera's driver sends "
+            "the same image again, or more than one publisher serves /camera/image",
+        ),
+        (
+            changed(recent={"drop/visible/out_of_order": 3}),
+            "visible input",
+            Level.WARN,
+            "3 images with late stamps in the last 5 s; check that only one publisher",
+        ),
+        (
+            changed(recent={"repeated/infrared": 120}, still={"infrared": 4.0}),
+            "infrared input",
+            Level.WARN,
+            "the infrared image has been the same for 4 s although its stamps go on; the camera",
+        ),
+        (
+            changed(recent={"repeated/infrared": 15}, still={"infrared": 0.5}),
+            "infrared input",
+            Level.OK,
+            "of which 15 images in the last 5 s repeat the one before: a shutter",
         ),
         (
             changed(recent={"flat/infrared": 9}),
@@ -133,12 +180,51 @@ def test_a_healthy_node_is_ok_and_shows_its_figures():
                     "drop/infrared/unpaired": 150,
                     "drop/visible/unpaired": 150,
                 },
-                misses=Misses(nearest=0.08, suggested_offset=-0.08),
+                misses=Misses(nearest=0.08, ahead=0.08),
             ),
             "pairing",
             Level.ERROR,
-            "stamps are 80 ms apart but max_skew is 50 ms; "
-            "raise max_skew, or set infrared_offset to -0.080",
+            "stamps are 80 ms apart but max_skew is 50 ms; infrared stamps run 80 ms ahead, "
+            "set infrared_offset: -0.080, or raise max_skew",
+        ),
+        (
+            changed(
+                recent={
+                    "paired": 0,
+                    "drop/infrared/unpaired": 150,
+                    "drop/visible/unpaired": 150,
+                },
+                infrared_offset=1.0,
+                misses=Misses(nearest=1.1, ahead=-3.2),
+            ),
+            "pairing",
+            Level.ERROR,
+            "infrared stamps run 3.2 s behind, set infrared_offset: 4.200",
+        ),
+        (
+            changed(
+                recent={"paired": 0, "drop/infrared/unpaired": 9, "drop/visible/unpaired": 9},
+                misses=Misses(nearest=1.7e9, ahead=-1.7e9),
+            ),
+            "pairing",
+            Level.ERROR,
+            "infrared stamps run 472222 h behind, one of the cameras' clocks is not set",
+        ),
+        (
+            changed(
+                recent={"paired": 0, "drop/infrared/unpaired": 9, "drop/visible/unpaired": 9},
+                misses=Misses(nearest=0.08),
+            ),
+            "pairing",
+            Level.ERROR,
+            "stamps are 80 ms apart but max_skew is 50 ms; raise max_skew, and check that both",
+        ),
+        (
+            changed(misses=Misses(ahead=0.02)),
+            "pairing",
+            Level.OK,
+            "30.0 pairs a second, median skew 3.0 ms; infrared stamps run 20 ms ahead, "
+            "set infrared_offset: -0.020, if both cameras are triggered together",
         ),
         (
             # A thermal camera at 9 Hz beside a visible one at 30 Hz is as it should be.
@@ -180,6 +266,22 @@ def test_a_node_that_is_not_active_reports_no_silent_topics():
     assert [s.name for s in diagnose(changed(state="inactive", silent={"visible": 99.0}))] == [
         "node"
     ]
+
+
+def test_repeated_images_are_told_from_new_ones_and_from_a_loop():
+    noise = np.random.default_rng(0).integers(7000, 7100, (3, 40, 50)).astype(np.uint16)
+    still, second = Stillness(), 10**9
+    assert still(noise[0], 1 * second) is None
+    assert still(noise[1], 2 * second) is None
+    assert still(noise[1].copy(), 3 * second) == 1.0
+    assert still(noise[1].copy(), 4 * second) == 2.0
+    one_pixel = noise[1].copy()
+    one_pixel[39, 49] += 1
+    assert still(one_pixel, 5 * second) is None
+    assert still(one_pixel, 6 * second) == 1.0
+    assert still(one_pixel, 2 * second) is None  # a bag of one image has looped
+    assert still(noise[2], 7 * second) is None
+    assert still(noise[2].astype(np.float32), 8 * second) is None
 
 
 class Clock:

@@ -96,6 +96,46 @@ def test_visible_colours_come_as_bgr():
         np.testing.assert_array_equal(visible_array(message), bgr)
 
 
+def mosaic(bgr, pattern):
+    """What a sensor behind a colour filter of that pattern sees of an image."""
+    array = np.empty(bgr.shape[:2], bgr.dtype)
+    for place, colour in enumerate(pattern):
+        rows, columns = np.s_[place // 2 :: 2], np.s_[place % 2 :: 2]
+        array[rows, columns] = bgr[rows, columns, "bgr".index(colour)]
+    return array
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize(("bits", "big_endian"), [(8, False), (16, False), (16, True)])
+def test_bayer_mosaics_come_as_bgr(pattern, bits, big_endian):
+    bgr = np.empty((12, 16, 3), np.uint8)
+    bgr[:] = (20, 90, 200)
+    raw = mosaic(bgr, pattern).astype(f"u{bits // 8}") * (1 if bits == 8 else 256)
+    message = wire(raw, f"bayer_{pattern}{bits}", padding=4, big_endian=big_endian)
+    np.testing.assert_array_equal(visible_array(message), bgr)
+    assert infrared_array(message).shape == (12, 16)
+
+
+@pytest.mark.parametrize("encoding", ["uyvy", "yuv422", "yuyv", "yuv422_yuy2"])
+def test_yuv_of_half_the_colour_resolution_comes_as_bgr(encoding):
+    bgr = np.repeat(np.random.default_rng(1).integers(40, 200, (6, 8, 3)), 2, axis=1)
+    bgr = bgr.astype(np.uint8)
+    luma, red, blue = cv2.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2YCrCb).astype(np.float32))
+    luma = 16 + luma * 219 / 255  # video range, as cameras send
+    red, blue = (128 + (plane - 128) * 224 / 255 for plane in (red, blue))
+    chroma = np.where(np.arange(16) % 2 == 0, blue, red)
+    first, second = (chroma, luma) if encoding in ("uyvy", "yuv422") else (luma, chroma)
+    packed = np.rint(np.dstack([first, second])).astype(np.uint8)
+    found = visible_array(wire(packed, encoding, padding=6))
+    assert np.abs(found.astype(int) - bgr).max() <= 4
+
+
+def test_sixteen_bit_colours_keep_their_high_bytes():
+    bgr = pixels(np.uint8, 3)
+    message = wire(bgr[:, :, ::-1].astype(np.uint16) * 256 + 17, "rgb16", big_endian=True)
+    np.testing.assert_array_equal(visible_array(message), bgr)
+
+
 def test_sixteen_bit_visible_keeps_its_high_byte():
     message = wire(np.array([[0, 256, 65535]], np.uint16), "mono16")
     np.testing.assert_array_equal(visible_array(message), [[0, 1, 255]])
@@ -123,7 +163,9 @@ def broken(**changes):
     [
         (broken(height=0), "7x0 pixels"),
         (broken(width=0), "0x5 pixels"),
-        (broken(encoding="bayer_rggb8"), "'bayer_rggb8', expected one of .*rgba8.* cv_bridge"),
+        (broken(encoding="nv21"), "'nv21', expected one of .*rgba8.* cv_bridge"),
+        (broken(encoding="bayer_rggb8"), "7x5 pixels of bayer_rggb8, expected multiples of 2 and"),
+        (broken(encoding="uyvy"), "7x5 pixels of uyvy, expected multiples of 2 and 1"),
         (broken(encoding=""), "encoding '', expected one of"),
         (broken(step=20), "step of 20 bytes, expected at least 21"),
         (broken(step=22), "105 bytes of data, expected 110"),
@@ -151,14 +193,14 @@ def test_other_encodings_go_to_cv_bridge_where_it_is_installed(monkeypatch):
 
             def imgmsg_to_cv2(self, message, desired_encoding):
                 assert desired_encoding == "bgr8"
-                if message.encoding == "yuv422":
+                if message.encoding == "nv24":
                     raise KeyError(message.encoding)
                 return np.full((message.height, message.width, 3), 7, np.uint8)
 
     monkeypatch.setattr(images, "cv_bridge_or_none", lambda: Bridge)
-    assert (visible_array(broken(encoding="bayer_rggb8")) == 7).all()
-    with pytest.raises(ImageError, match="'yuv422' that cv_bridge cannot convert"):
-        visible_array(broken(encoding="yuv422"))
+    assert (visible_array(broken(encoding="nv21")) == 7).all()
+    with pytest.raises(ImageError, match="'nv24' that cv_bridge cannot convert"):
+        visible_array(broken(encoding="nv24"))
     with pytest.raises(ImageError, match="'nonsense', expected one of"):
         check_image(broken(encoding="nonsense"))
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from uaafusion_ros.inference.models import shipped_models
 from uaafusion_ros.network.attribution import (
     per_class_contributions,
     region_areas,
     region_scores,
+    smooth,
 )
 from uaafusion_ros.network.checkpoint import load_checkpoint
 from uaafusion_ros.network.config import ConfigError, ModelConfig
@@ -210,3 +212,12 @@ def test_unknown_settings_are_refused_by_name() -> None:
         ModelConfig(encoder="resnet")
     with pytest.raises(ConfigError, match="colour_space"):
         ModelConfig.from_dict({"colour_space": "lab"})
+
+
+@pytest.mark.parametrize("width", [3, 21, 99])
+def test_smoothing_averages_over_what_lies_inside_the_box(width: int) -> None:
+    image = torch.rand(2, 1, 40, 53) * 1e-7  # A_k is that small
+    expected = image
+    for _ in range(2):
+        expected = F.avg_pool2d(expected, width, 1, width // 2, count_include_pad=False)
+    torch.testing.assert_close(smooth(image, width), expected, rtol=1e-4, atol=0)

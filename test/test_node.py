@@ -30,7 +30,7 @@ PARAMETERS = """
   ros__parameters:
     model: {model}
     device: cpu
-    max_wait: 0.05
+    max_wait: 0.25
     max_skew: 0.02
     diagnostics_period: 0.2
     max_skw: 0.3
@@ -181,11 +181,16 @@ def test_camera_info_follows_the_fused_image(client, node, listen):
     info = CameraInfo(height=480, width=640, distortion_model="plumb_bob")
     info.k = [400.0, 0.0, 320.0, 0.0, 400.0, 240.0, 0.0, 0.0, 1.0]
     client.publish("visible/camera_info", info)
-    client.spin(0.3)
-    head = send_pair(client)
-    client.wait_for(lambda: client.received[topic], "camera info")
+    heads = []
+
+    def comes():  # with the first pair after the description
+        heads.append(send_pair(client))
+        client.spin(0.1)
+        return client.received[topic]
+
+    client.wait_for(comes, "camera info")
     found = client.received[topic][0]
-    assert found.header == head
+    assert found.header in heads
     # The image has a fifth of the size that the description is for.
     assert (found.height, found.width) == (96, 128)
     np.testing.assert_allclose(found.k, [80, 0, 64, 0, 80, 48, 0, 0, 1])
@@ -215,7 +220,7 @@ def bad_messages():
         return message
 
     hole = infrared.astype(np.float32)
-    hole[3, 4] = np.nan
+    hole[:60] = np.nan
     empty = Image(encoding="mono8")
     return [
         ("visible", altered(height=0), "invalid_image"),
@@ -256,7 +261,7 @@ def test_every_image_sent_is_published_or_counted(client, node, listen):
     listen(FUSED)
     before = {stream: settled(client, stream) for stream in ("infrared", "visible")}
     # However busy the machine: the halves of a pair may come a while apart.
-    assert client.set_parameter("max_wait", 1.0) == ""
+    assert client.set_parameter("max_wait", 3.0) == ""
     infrared, visible = night_pair(240, 320)
     sent = 30
     for number in range(sent):  # as fast as they go: the mailbox has to let some pairs go
@@ -275,7 +280,7 @@ def test_every_image_sent_is_published_or_counted(client, node, listen):
         assert grown.get("superseded", 0) + grown["published"] == sent
         assert grown.get("unpaired", 0) == expected - sent
     client.wait_for(lambda: len(client.received[FUSED]) == grown["published"], "fused images")
-    assert client.set_parameter("max_wait", 0.05) == ""
+    assert client.set_parameter("max_wait", 0.25) == ""
 
 
 def test_stamps_too_far_apart_are_explained(client, node, listen):
@@ -289,7 +294,7 @@ def test_stamps_too_far_apart_are_explained(client, node, listen):
         ):
             encoding = "mono8" if image.ndim == 2 else "bgr8"
             client.publish(topic, image_message(image, encoding, header(second, "", offset)))
-    said = "stamps are 80 ms apart but max_skew is 20 ms; raise max_skew, or set infrared_offset"
+    said = "but max_skew is 20 ms; infrared stamps run 80 ms ahead, set infrared_offset: -0.080"
     client.wait_for(lambda: said in client.diagnostics()["pairing"][1], "the explanation")
     assert client.set_parameter("infrared_offset", -0.08) == ""
     second = next(seconds)
@@ -333,6 +338,8 @@ def test_unknown_parameters_are_reported_with_near_matches(client, node):
         ("stretch.mode", "histogram", "expected one of: minmax, none"),
         ("gain.low_percentile", 99.9, "gain percentiles are 99.9 and 99.5"),
         ("max_skew", -1.0, "max_skew"),
+        ("mode", "realtime", "the model has no student head; train one onto it"),
+        ("mode", "quick", "expected one of: auto, exact, fast, realtime"),
     ],
 )
 def test_parameters_that_cannot_change_are_refused_with_the_reason(client, node, name, value, said):
@@ -348,6 +355,20 @@ def test_parameters_change_from_one_frame_to_the_next(client, node, listen):
     wait_for_fused(client, head)
     assert client.received[overlay][0].data == client.received[FUSED][0].data
     assert client.set_parameter("overlay_opacity", 0.5) == ""
+
+
+def test_the_mode_changes_between_two_frames_and_the_diagnostics_name_it(client, node, listen):
+    listen(FUSED)
+    before = settled(client, "visible")
+    assert client.diagnostics()["node"][2]["mode"] == "exact", "what auto means without a head"
+    for mode in ("fast", "exact"):
+        assert client.set_parameter("mode", mode) == ""
+        wait_for_fused(client, send_pair(client))
+        _, message, values = client.diagnostics()["node"]
+        assert values["mode"] == mode and message.endswith(f"on cpu, {mode}")
+    after = settled(client, "visible", before["received"] + 2)
+    assert after["published"] == before["published"] + 2, "and no frame is lost by it"
+    assert client.set_parameter("mode", "auto") == ""
 
 
 def test_compressed_images_after_a_change_of_transport(client, node, listen):

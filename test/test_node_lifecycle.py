@@ -54,6 +54,14 @@ def test_an_interrupt_while_the_node_starts_ends_it_quietly(start, client):
     assert "Traceback" not in node.output()
 
 
+def test_a_parameter_file_that_cannot_be_read_ends_the_start_with_a_sentence(start, tmp_path):
+    file = tmp_path / "parameters.yaml"
+    file.write_text("/uaafusion: {ros__parameters: {model: [}}")
+    node = start("fusion_node", "--params-file", str(file))
+    assert node.wait() == 1
+    assert str(file) in node.output() and "Traceback" not in node.output()
+
+
 @pytest.mark.parametrize(
     ("argument", "said"),
     [

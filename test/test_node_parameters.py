@@ -8,6 +8,7 @@ import yaml
 
 pytest.importorskip("rclpy")
 
+from uaafusion_ros.node.declarations import check_value
 from uaafusion_ros.node.parameters import DECLARATIONS
 
 FILE = Path(__file__).resolve().parents[1] / "config" / "fusion.yaml"
@@ -21,6 +22,13 @@ def test_the_shipped_file_shows_true_defaults():
         ((name, value),) = yaml.safe_load(line).items()
         default = defaults[name]
         assert value == (list(default) if isinstance(default, tuple) else default), name
+
+
+def test_the_jetsons_file_sets_parameters_that_the_node_takes():
+    declarations = {declaration.name: declaration for declaration in DECLARATIONS}
+    values = yaml.safe_load(FILE.with_name("jetson.yaml").read_text())["/**"]["ros__parameters"]
+    for name, value in values.items():
+        check_value(declarations[name], value)
 
 
 def test_every_parameter_is_described_and_has_a_range_or_choices_where_it_can():

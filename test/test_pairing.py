@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from uaafusion_ros.node.pairing import DropReason, Pair, StampPairing
 
 MS = 1_000_000
+STREAMS = ("infrared", "visible")
 FOREVER = 10**18
 START = 1_000_000 * MS
 Event = tuple[int, str, int]  # now, stream, stamp
@@ -524,6 +525,69 @@ def test_pairs_outweigh_earlier_misses_in_the_suggested_offset():
     infrared = [stamp + (80 if k < 12 else 20) * MS for k, stamp in enumerate(visible)]
     play(pairing, deliver(infrared, visible))
     assert pairing.suggested_infrared_offset() == -20 * MS
+
+
+@pytest.mark.parametrize(
+    ("offset", "periods"),
+    [
+        (80, (200, 200)),
+        (-80, (200, 200)),
+        (3200, (33, 33)),
+        (-47_000, (111, 33)),
+        (10**6, (33, 33)),
+    ],
+)
+def test_a_constant_offset_of_the_clocks_is_told_however_large(offset, periods):
+    """Within half a period the stamps themselves tell it, beyond half a second their arrival."""
+    jitter = random.Random(4)
+    count = 60
+    infrared = [stamp + jitter.randint(-2, 2) * MS for stamp in regular(periods[0] * MS, count)]
+    visible = regular(periods[1] * MS, count * periods[0] // periods[1])
+    events = sorted(
+        [(stamp + 25 * MS, "infrared", stamp + offset * MS) for stamp in infrared]
+        + [(stamp + 5 * MS, "visible", stamp) for stamp in visible]
+    )
+    pairing = make(10 * MS)
+    play(pairing, events, end="none")
+    found = pairing.clock_offset()
+    assert found.constant
+    assert found.ahead == pytest.approx(offset * MS, abs=25 * MS)
+    assert pairing.suggested_infrared_offset() == -found.ahead
+
+
+def test_cameras_that_run_freely_have_no_constant_offset():
+    pairing = make(60 * MS)
+    play(pairing, deliver(regular(111 * MS, 60), regular(40 * MS, 170)))
+    assert not pairing.clock_offset().constant
+
+
+def test_a_jump_forward_of_both_clocks_costs_no_more_than_what_waited():
+    """An operator skips an hour of a bag."""
+    stamps = regular(33 * MS, 40)
+    stamps += [stamp + 3_600_000 * MS for stamp in regular(33 * MS, 40)]
+    events = [(k * 33 * MS, stream, stamp) for k, stamp in enumerate(stamps) for stream in STREAMS]
+    pairing = make(10 * MS)
+    assert len(play(pairing, events)) == 80
+    assert pairing.resets == 0 and not pairing.drops
+
+
+@pytest.mark.parametrize("old", [5_000, 5_000_000_000])
+def test_a_camera_that_restarts_with_old_stamps_pairs_again_once_its_clock_is_set(old):
+    """It counts from its own start, for a second, until the time server has been heard."""
+    true = regular(33 * MS, 120, start=10**10 * MS)
+    events = [(k * 33 * MS, "visible", stamp) for k, stamp in enumerate(true)]
+    for k, stamp in enumerate(true):
+        if 40 <= k < 50:
+            continue  # it boots
+        stamp = (old + k * 33) * MS if 50 <= k < 80 else stamp
+        events.append((k * 33 * MS + 5 * MS, "infrared", stamp))
+    pairing = make(10 * MS, queue_size=10)
+    pairs = [pair for _, pair in play(pairing, sorted(events))]
+    assert all(pair.skew == 0 for pair in pairs)
+    stamps = {pair.visible_stamp for pair in pairs}
+    assert stamps >= set(true[:40]) and stamps >= set(true[81:])
+    assert pairing.resets == 1
+    assert_accounts(pairing)
 
 
 def test_impossible_limits_are_refused():

@@ -13,16 +13,24 @@ from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
 from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.unfolding import Output, UAAFusion
+from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.boxes import draw_objects, read_boxes, scores_without
+from uaafusion_ros.training.datasets import Sample
 from uaafusion_ros.training.errors import DatasetError
 from uaafusion_ros.training.losses import (
     complement_loss,
     gradient_loss,
+    shadow_loss,
     similarity_loss,
     structural_similarity,
 )
+from uaafusion_ros.training.segmentation_phase import SegmentationPhase
 from uaafusion_ros.training.session import starting_model
-from uaafusion_ros.training.settings import DatasetSettings, TrainingSettings
+from uaafusion_ros.training.settings import (
+    DatasetSettings,
+    SegmentationSettings,
+    TrainingSettings,
+)
 from uaafusion_ros.training.starting import pass_images_through
 
 CLASSES = ("unlabelled", "road", "person")
@@ -113,6 +121,15 @@ def test_similarity_and_complement_reward_what_they_are_named_for() -> None:
     assert complement_loss(infrared, infrared, visible) > 0.4
 
 
+def test_shadows_cost_only_where_a_camera_saw_something() -> None:
+    infrared, visible = torch.full((1, 1, 4, 4), 0.2), torch.zeros(1, 1, 4, 4)
+    visible[..., 2:] = 0.9
+    average, black = (infrared + visible) / 2, torch.zeros(1, 1, 4, 4)
+    assert shadow_loss(average, infrared, visible) == 0
+    assert shadow_loss(black, infrared, visible) > 0.1
+    assert shadow_loss(black, black, black) == 0
+
+
 def test_fresh_stages_begin_with_the_average_of_the_sources() -> None:
     torch.manual_seed(0)
     model = UAAFusion(ModelConfig.from_dict({**SMALL, "stages": 5, "channels": 16}))
@@ -144,3 +161,41 @@ def test_a_model_starts_from_another_ones_segmentation_alone(tmp_path) -> None:
         assert torch.equal(model.segmentation.state_dict()[name], value), name
     with pytest.raises(SettingsError, match="start_segmentation"):
         starting_model(settings(stages=3, decoder_channels=16))
+
+
+@pytest.mark.parametrize(
+    ("infrared_share", "visible_share", "expected"),
+    [(1.0, 0.0, "infrared"), (0.0, 1.0, "visible"), (0.0, 0.0, "fused")],
+)
+def test_a_pair_is_seen_as_often_by_each_camera_as_asked(
+    infrared_share, visible_share, expected
+) -> None:
+    settings = SegmentationSettings(
+        patch_height=32, patch_width=32, infrared_share=infrared_share, visible_share=visible_share
+    )
+    model = UAAFusion(ModelConfig.from_dict({**SMALL, "stages": 1}))
+    phase = SegmentationPhase(
+        "adaptation",
+        model.segmentation,
+        settings,
+        classes=CLASSES,
+        counts=np.ones(3),
+        paster=PeoplePaster(CLASSES),
+        pasted=frozenset(),
+    )
+    ramp = np.broadcast_to(np.linspace(60, 200, 64).astype(np.uint8), (64, 64))
+    # The infrared image varies downwards alone, the visible one to the right alone.
+    sample = Sample(visible=ramp, infrared=ramp.T, labels=np.ones((64, 64), np.uint8))
+
+    class Pairs:
+        name = "pairs"
+
+    rng = np.random.default_rng(0)
+    seen = [phase.augment(Pairs(), sample, rng)["image"] for _ in range(20)]
+    downwards, across = (
+        np.mean([image.mean(axis=axis).std() for image in seen]) for axis in (1, 0)
+    )
+    ratio = downwards / across
+    assert {"infrared": ratio > 3, "visible": ratio < 1 / 3, "fused": 0.5 < ratio < 2}[expected]
+    with pytest.raises(SettingsError, match="more than 1"):
+        SegmentationSettings(infrared_share=0.7, visible_share=0.4)

@@ -13,13 +13,14 @@ import io
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote
 
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
+_QOS = "offered_qos_profiles"
 _ZSTD_MODULES = ("compression.zstd", "backports.zstd", "zstandard")
 
 
@@ -36,8 +37,22 @@ class RawMessage(NamedTuple):
     data: bytes
 
 
-def salvage(path: Path) -> Iterator[RawMessage]:
+class Description(NamedTuple):
+    """What a storage file says of a topic: definition of its type, offered QoS as YAML."""
+
+    definition: str = ""
+    qos: str = ""
+
+
+Described = MutableMapping[tuple[str, str], Description]
+"""By name and type of the topic."""
+
+
+def salvage(path: Path, described: Described | None = None) -> Iterator[RawMessage]:
     """Messages of a storage file (``.mcap`` or ``.db3``), in the order they were written.
+
+    Args:
+        described: is told of every topic before its first message comes.
 
     Raises:
         BagDamageError: where the file cannot be read any further, with what was found there.
@@ -46,24 +61,25 @@ def salvage(path: Path) -> Iterator[RawMessage]:
     if scan is None:
         raise BagDamageError(f"{path} is neither .mcap nor .db3; decompress it first")
     try:
-        yield from scan(path)
+        yield from scan(path, {} if described is None else described)
     except (OSError, sqlite3.Error, struct.error, UnicodeDecodeError) as error:
         raise BagDamageError(f"{path}: {error}") from error
 
 
-def _salvage_mcap(path: Path) -> Iterator[RawMessage]:
+def _salvage_mcap(path: Path, described: Described) -> Iterator[RawMessage]:
     with path.open("rb") as file:
         if file.read(len(MCAP_MAGIC)) != MCAP_MAGIC:
             raise BagDamageError(f"{path} does not begin like an MCAP file")
-        yield from _McapScan(path).records(file, path.stat().st_size)
+        yield from _McapScan(path, described).records(file, path.stat().st_size)
 
 
 class _McapScan:
     """One pass over the records of an MCAP file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, described: Described) -> None:
         self._path = path
-        self._types: dict[int, str] = {}
+        self._described = described
+        self._types: dict[int, tuple[str, str]] = {}
         self._channels: dict[int, tuple[str, str]] = {}
 
     def records(self, file: BinaryIO, end: int) -> Iterator[RawMessage]:
@@ -124,10 +140,14 @@ class _McapScan:
         record = io.BytesIO(body)
         (number,) = struct.unpack("<H", record.read(2))
         if opcode == _SCHEMA:
-            self._types[number] = _text(record)
+            name, _, definition = (_text(record) for _ in range(3))
+            self._types[number] = name, definition
             return
         (schema,) = struct.unpack("<H", record.read(2))
-        self._channels[number] = (_text(record), self._types.get(schema, ""))
+        kind, definition = self._types.get(schema, ("", ""))
+        key = self._channels[number] = (_text(record), kind)
+        _text(record)  # the encoding of its messages
+        self._described[key] = Description(definition, _metadata(record).get(_QOS, ""))
 
     def _message(self, body: bytes) -> Iterator[RawMessage]:
         channel, _, received, _ = struct.unpack_from("<HIQQ", body)
@@ -143,6 +163,16 @@ def _text(record: BinaryIO) -> str:
     return record.read(length).decode()
 
 
+def _metadata(record: BinaryIO) -> dict[str, str]:
+    (length,) = struct.unpack("<I", record.read(4))
+    entries = io.BytesIO(record.read(length))
+    found = {}
+    while entries.tell() < length:
+        key = _text(entries)
+        found[key] = _text(entries)
+    return found
+
+
 def _decompress(content: bytes, compression: str) -> bytes:
     if compression == "lz4":
         return importlib.import_module("lz4.frame").decompress(content)
@@ -156,7 +186,7 @@ def _decompress(content: bytes, compression: str) -> bytes:
     raise ValueError(f"no zstd, expected one of the modules {', '.join(_ZSTD_MODULES)}")
 
 
-def _salvage_sqlite(path: Path) -> Iterator[RawMessage]:
+def _salvage_sqlite(path: Path, described: Described) -> Iterator[RawMessage]:
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
     try:
         # Without this SQLite refuses a file with fewer pages than its header says.
@@ -165,6 +195,7 @@ def _salvage_sqlite(path: Path) -> Iterator[RawMessage]:
             number: (name, kind)
             for number, name, kind in connection.execute("SELECT id, name, type FROM topics")
         }
+        _describe_sqlite(connection, topics, described)
         rows = connection.execute(
             "SELECT topic_id, timestamp, data FROM messages NOT INDEXED ORDER BY id"
         )
@@ -173,3 +204,18 @@ def _salvage_sqlite(path: Path) -> Iterator[RawMessage]:
                 yield RawMessage(*topics[number], received, data)
     finally:
         connection.close()
+
+
+def _describe_sqlite(
+    connection: sqlite3.Connection, topics: dict[int, tuple[str, str]], described: Described
+) -> None:
+    def column(query: str) -> dict[Any, str]:
+        try:
+            return dict(connection.execute(query))
+        except sqlite3.Error:  # an older schema, or the damage
+            return {}
+
+    qos = column("SELECT id, offered_qos_profiles FROM topics")
+    definitions = column("SELECT topic_type, encoded_message_definition FROM message_definitions")
+    for number, key in topics.items():
+        described[key] = Description(definitions.get(key[1], ""), qos.get(number, ""))

@@ -13,14 +13,15 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from uaafusion_ros.bag_salvage import BagDamageError, RawMessage, salvage
+from uaafusion_ros.bag_salvage import BagDamageError, Description, RawMessage, salvage
+from uaafusion_ros.bag_topics import ImageTopic
 from uaafusion_ros.node.compressed_images import (
     check_compressed,
     compressed_infrared_array,
@@ -42,28 +43,25 @@ DECODERS: dict[tuple[str, str], Callable[[Any], np.ndarray]] = {
 }
 """By stream and message type: message to array as the node does it; raises `ImageError`."""
 
-INFRARED_WORDS = frozenset({"infrared", "thermal", "ir", "lwir", "flir", "boson", "lepton"})
-VISIBLE_WORDS = frozenset({"visible", "rgb", "color", "colour", "vis"})
-OUTPUT_WORDS = frozenset(
-    {"attribution", "depth", "disparity", "fused", "mask", "overlay", "segmentation", "weight"}
-)
-"""Words in the names of images that are computed, or no images of a camera's."""
-
 
 class BagError(OSError):
     """A recording that cannot be opened at all: what was found and what was expected."""
 
 
 @dataclass(frozen=True)
-class ImageTopic:
-    """A topic with images; ``count`` is the number of its messages."""
+class BagTopic:
+    """A topic of any type, with what another bag needs to hold it.
+
+    definition: of the message type, as .msg or IDL text; empty where the recording lacks it.
+    digest: its type hash, empty where the recording lacks it. qos: rosbags' ``Qos``, as offered.
+    """
 
     name: str
     type: str
     count: int
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.type}, {self.count} messages)"
+    definition: str = ""
+    digest: str = ""
+    qos: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,8 @@ class BagImage:
     type: str
     message: Any
     error: str = ""
+    received: int = 0
+    """When it was recorded, in nanoseconds."""
 
     @property
     def stamp(self) -> int:
@@ -90,6 +90,7 @@ class Bag:
 
     Attributes:
         topics: its image topics by name.
+        described: all its topics, by name and type.
         damage: what could not be read; complete once `images` has been read to its end.
 
     Raises:
@@ -100,59 +101,50 @@ class Bag:
         self.path = path
         self.damage: list[str]
         self._parts, self.damage = _parts(path)
-        counts: Counter[tuple[str, str]] = Counter()
+        self.described: dict[tuple[str, str], BagTopic] = {}
         for part in self._parts:
             try:
                 for topic in part.topics():
-                    counts[topic.name, topic.type] += topic.count
+                    key = topic.name, topic.type
+                    known = self.described.get(key, replace(topic, count=0))
+                    self.described[key] = replace(known, count=known.count + topic.count)
             except BagDamageError as damage:
                 self._note(damage)
-        self.topics = {name: ImageTopic(name, kind, n) for (name, kind), n in counts.items()}
-        if self.damage and not counts:
+        self.topics = {
+            topic.name: ImageTopic(topic.name, topic.type, topic.count)
+            for topic in self.described.values()
+            if topic.type in CHECKS
+        }
+        if self.damage and not self.described:
             raise BagError(f"{path} has nothing readable: {'; '.join(self.damage)}")
 
     def images(self, topics: Collection[str]) -> Iterator[BagImage]:
         """Messages of the given image topics; a damaged part ends early and the next follows."""
-        types = {name: self.topics[name].type for name in topics}
-        found: Counter[str] = Counter()
+        keys = {(name, self.topics[name].type) for name in topics}
+        for raw in self.messages(keys):
+            yield deserialised_image(raw)
+
+    def messages(self, topics: Collection[tuple[str, str]] | None = None) -> Iterator[RawMessage]:
+        """Messages as they were recorded, of the given topics (name and type) or all of them."""
+        keys = set(self.described if topics is None else topics)
+        found: Counter[tuple[str, str]] = Counter()
         for part in self._parts:
             try:
-                for raw in part.messages(types):
-                    found[raw.topic] += 1
-                    yield _deserialised(raw)
+                for raw in part.messages(keys):
+                    found[raw.topic, raw.type] += 1
+                    yield raw
             except BagDamageError as damage:
                 self._note(damage)
-        for name in types:
-            if found[name] < self.topics[name].count and not self.damage:
+        for key in sorted(keys):
+            if found[key] < self.described[key].count and not self.damage:
                 self.damage.append(
-                    f"{self.path}: {found[name]} messages on {name}, but its description says "
-                    f"{self.topics[name].count}"
+                    f"{self.path}: {found[key]} messages on {key[0]}, but its description says "
+                    f"{self.described[key].count}"
                 )
 
     def _note(self, damage: BagDamageError) -> None:
         if str(damage) not in self.damage:
             self.damage.append(str(damage))
-
-
-def guess_topics(topics: Iterable[ImageTopic]) -> tuple[str | None, str | None]:
-    """The infrared and the visible topic, each None unless exactly one looks like it.
-
-    Raw images are preferred to the compressed ones of the same camera. Where no name says visible,
-    the only topic left besides the infrared one is taken.
-    """
-    words = {topic.name: _words(topic.name) for topic in topics if topic.count}
-    cameras = {name for name in words if not words[name] & OUTPUT_WORDS}
-    cameras = {name for name in cameras if name.removesuffix("/compressed") not in cameras - {name}}
-    infrared = {name for name in cameras if words[name] & INFRARED_WORDS}
-    others = cameras - infrared
-    visible = {name for name in others if words[name] & VISIBLE_WORDS} or others
-    return _only(infrared), _only(visible)
-
-
-def listing(topics: Iterable[ImageTopic]) -> str:
-    """The topics for people, one a line."""
-    lines = [f"  {topic}" for topic in sorted(topics, key=lambda topic: topic.name)]
-    return "\n".join(lines) or "  none"
 
 
 class _Whole:
@@ -161,21 +153,27 @@ class _Whole:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def topics(self) -> list[ImageTopic]:
+    def topics(self) -> list[BagTopic]:
         with _reader()(self._path) as reader:
             return [
-                ImageTopic(connection.topic, connection.msgtype, connection.msgcount)
+                BagTopic(
+                    connection.topic,
+                    connection.msgtype,
+                    connection.msgcount,
+                    connection.msgdef.data,
+                    connection.digest,
+                    tuple(connection.ext.offered_qos_profiles),
+                )
                 for connection in reader.connections
-                if connection.msgtype in CHECKS
             ]
 
-    def messages(self, types: dict[str, str]) -> Iterator[RawMessage]:
+    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[RawMessage]:
         try:
             with _reader()(self._path) as reader:
                 wanted = [
                     connection
                     for connection in reader.connections
-                    if types.get(connection.topic) == connection.msgtype
+                    if (connection.topic, connection.msgtype) in keys
                 ]
                 if not wanted:  # an empty choice would mean all to rosbags
                     return
@@ -191,20 +189,27 @@ class _Damaged:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def topics(self) -> list[ImageTopic]:
+    def topics(self) -> list[BagTopic]:
+        from rosbags.rosbag2.metadata import parse_qos
+
         counts: Counter[tuple[str, str]] = Counter()
+        described: dict[tuple[str, str], Description] = {}
         try:
-            for message in salvage(self._path):
-                if message.type in CHECKS:
-                    counts[message.topic, message.type] += 1
+            for message in salvage(self._path, described):
+                counts[message.topic, message.type] += 1
         except BagDamageError:
             if not counts:
                 raise
-        return [ImageTopic(name, kind, count) for (name, kind), count in counts.items()]
+        return [
+            BagTopic(
+                *key, count, described[key].definition, "", tuple(parse_qos(described[key].qos))
+            )
+            for key, count in counts.items()
+        ]
 
-    def messages(self, types: dict[str, str]) -> Iterator[RawMessage]:
+    def messages(self, keys: Collection[tuple[str, str]]) -> Iterator[RawMessage]:
         for message in salvage(self._path):
-            if types.get(message.topic) == message.type:
+            if (message.topic, message.type) in keys:
                 yield message
 
 
@@ -266,28 +271,23 @@ def _reader() -> Any:
 
 
 @functools.cache
-def _typestore() -> Any:
+def typestore() -> Any:
+    """Message types for the images, rosbags' ``Typestore``."""
     # Image messages are the same in all releases, and old SQLite bags do not describe their types.
     from rosbags.typesys import Stores, get_typestore
 
     return get_typestore(Stores.ROS2_HUMBLE)
 
 
-def _deserialised(raw: RawMessage) -> BagImage:
+def deserialised_image(raw: RawMessage) -> BagImage:
+    """A recorded image message with its fields, or with the reason why it has none."""
     try:
-        message = _typestore().deserialize_cdr(raw.data, raw.type)
+        message = typestore().deserialize_cdr(raw.data, raw.type)
     except Exception as error:  # a corrupt message makes the parser fail in any way
         text = f"{type(error).__name__}: {error}".rstrip(": ")
-        return BagImage(raw.topic, raw.type, None, f"{len(raw.data)} bytes unreadable ({text})")
-    return BagImage(raw.topic, raw.type, message)
-
-
-def _words(name: str) -> frozenset[str]:
-    return frozenset(re.split(r"[^a-z]+", name.lower().replace("compresseddepth", "depth")))
-
-
-def _only(names: Collection[str]) -> str | None:
-    return next(iter(names)) if len(names) == 1 else None
+        text = f"{len(raw.data)} bytes unreadable ({text})"
+        return BagImage(raw.topic, raw.type, None, text, raw.received)
+    return BagImage(raw.topic, raw.type, message, received=raw.received)
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:

@@ -8,13 +8,17 @@ from unittest import mock
 
 import pytest
 import rclpy
+import torch
 from launch.actions import GroupAction, SetEnvironmentVariable
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 
+from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
+from uaafusion_ros.network.config import ModelConfig
+from uaafusion_ros.network.unfolding import UAAFusion
 from uaafusion_ros.share import find_share
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 """Seconds that anything may take on a slow machine, a model's first load included."""
 
 
@@ -57,6 +61,14 @@ def isolated(domain, action):
     variables = isolated_environment(domain)
     setters = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
     return GroupAction([*setters, action])
+
+
+def tiny_model(path):
+    """Save a model with random weights that any machine runs at once; return its path."""
+    torch.manual_seed(0)
+    config = ModelConfig(stages=1, channels=4, unshuffle=2, decoder="pyramid", decoder_channels=8)
+    save_checkpoint(path, UAAFusion(config), CheckpointInfo(config=config, name="tiny"))
+    return path
 
 
 class Observer:

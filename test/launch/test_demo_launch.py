@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -32,7 +33,9 @@ RATE = 4.0
 @pytest.mark.launch_test
 def generate_test_description():
     launch_file = f"{get_package_share_directory('uaafusion_ros')}/launch/demo.launch.py"
-    arguments = {"rviz": "false", "rate": str(RATE), "condition": "day"}
+    model = live.tiny_model(Path(tempfile.mkdtemp(prefix="uaafusion-")) / "tiny.safetensors")
+    arguments = {"rviz": "false", "rate": str(RATE), "condition": "day", "mode": "fast"}
+    arguments["model"] = str(model)
     demo = IncludeLaunchDescription(launch_file, launch_arguments=arguments.items())
     return LaunchDescription([live.isolated(DOMAIN, demo), ReadyToTest()])
 

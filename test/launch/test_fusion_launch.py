@@ -14,7 +14,6 @@ pytest.importorskip("launch_ros", reason="needs ROS 2's launch_ros")
 sys.path.insert(0, str(Path(__file__).parent))  # pytest does it, launch_test does not
 
 import live
-import torch
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
@@ -25,10 +24,6 @@ from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
-from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
-from uaafusion_ros.network.config import ModelConfig
-from uaafusion_ros.network.unfolding import UAAFusion
-
 live.require_installed_package()
 
 DOMAIN = 91
@@ -38,12 +33,13 @@ INFRARED, VISIBLE = "/robot/thermal/image", "/robot/visible/image_raw"
 
 @pytest.mark.launch_test
 def generate_test_description():
-    model = tiny_model(Path(tempfile.mkdtemp(prefix="uaafusion-")) / "tiny.safetensors")
+    model = live.tiny_model(Path(tempfile.mkdtemp(prefix="uaafusion-")) / "tiny.safetensors")
     launch_file = f"{get_package_share_directory('uaafusion_ros')}/launch/fusion.launch.py"
     arguments = {
         "namespace": "robot",
         "infrared": "thermal/image",
         "model": str(model),
+        "mode": "fast",
         "device": "cpu",
     }
     fusion = IncludeLaunchDescription(launch_file, launch_arguments=arguments.items())
@@ -75,14 +71,14 @@ class TestFusion(unittest.TestCase):
         self.assertEqual((fused.height, fused.width, fused.encoding), (HEIGHT, WIDTH, "bgr8"))
         self.assertEqual(len(fused.data), HEIGHT * WIDTH * 3)
 
-    def test_model_and_device_given_reach_the_node(self):
+    def test_model_mode_and_device_given_reach_the_node(self):
         client = AsyncParameterClient(self.observer.node, "/robot/uaafusion")
         self.observer.wait_for(client.services_are_ready, "the node's parameter services")
-        answer = client.get_parameters(["model", "device"])
+        answer = client.get_parameters(["model", "mode", "device"])
         self.observer.wait_for(answer.done, "the node's parameters")
-        model, device = (value.string_value for value in answer.result().values)
+        model, mode, device = (value.string_value for value in answer.result().values)
         self.assertEqual(Path(model).name, "tiny.safetensors")
-        self.assertEqual(device, "cpu")
+        self.assertEqual((mode, device), ("fast", "cpu"))
 
     def send_pair(self):
         """One pair a call; the visible stamp is 10 ms later and only the visible frame is named."""
@@ -105,11 +101,3 @@ def image(encoding, channels, sec, nanosec, frame_id):
     pixels = np.linspace(0, 255, HEIGHT * WIDTH * channels).astype(np.uint8)
     message.data.frombytes(pixels.data)
     return message
-
-
-def tiny_model(path):
-    """Save a model with random weights that any machine runs at once; return its path."""
-    torch.manual_seed(0)
-    config = ModelConfig(stages=1, channels=4, unshuffle=2, decoder="pyramid", decoder_channels=8)
-    save_checkpoint(path, UAAFusion(config), CheckpointInfo(config=config, name="tiny"))
-    return path

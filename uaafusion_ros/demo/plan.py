@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from uaafusion_ros.demo.topics import INFRARED, INPUTS, LATCHED_TOPICS, TOPICS, VISIBLE
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.network.modes import AUTO, MODES
 from uaafusion_ros.node.replay_sources import FolderSource, SourceError
 from uaafusion_ros.scenes.street import Condition
 
@@ -39,6 +41,9 @@ class DemoPlan:
     rate: float
     condition: str
     model: str
+    mode: str = AUTO
+    street_size: tuple[int, int] = STREET_SIZE
+    """Width and height of the street's images."""
 
     def __post_init__(self) -> None:
         for name in ("seconds", "rate"):
@@ -48,6 +53,8 @@ class DemoPlan:
             raise SettingsError(
                 f"condition is {self.condition!r}, expected one of {list(get_args(Condition))}"
             )
+        if self.mode not in (AUTO, *MODES):
+            raise SettingsError(f"mode is {self.mode!r}, expected one of {[AUTO, *MODES]}")
         if (self.infrared is None) != (self.visible is None):
             raise SettingsError("images need both folders: give --infrared DIR and --visible DIR")
         for folder in (self.infrared, self.visible):
@@ -72,10 +79,14 @@ class DemoPlan:
         return f"{self.infrared} and {self.visible}"
 
 
-def recorder_arguments(bag: Path) -> list[str]:
-    """Command line of the recorder that writes ``bag``."""
-    arguments = ["--bag", str(bag)]
-    for topic, message_type in TOPICS.items():
+def recorder_arguments(bag: Path | None, topics: Mapping[str, str] | None = None) -> list[str]:
+    """Command line of the recorder that writes ``bag``, or only counts.
+
+    Args:
+        topics: names and message types; None is all of the demo.
+    """
+    arguments = [] if bag is None else ["--bag", str(bag)]
+    for topic, message_type in (topics or TOPICS).items():
         option = "--latched-topic" if topic in LATCHED_TOPICS else "--topic"
         arguments += [option, topic, message_type]
     return arguments
@@ -85,10 +96,12 @@ def node_arguments(plan: DemoPlan) -> list[str]:
     """Command line of the fusion node."""
     parameters: dict[str, object] = {"diagnostics_period": DIAGNOSTICS_PERIOD}
     for topic in (INFRARED, VISIBLE):
-        parameters |= _latched(topic, "subscription")
+        parameters |= latched(topic, "subscription")
     if plan.model:
         parameters["model"] = plan.model
-    return _ros_arguments(parameters)
+    if plan.mode != AUTO:
+        parameters["mode"] = plan.mode
+    return ros_arguments(parameters)
 
 
 def replay_arguments(plan: DemoPlan, wait_for_subscribers: float) -> list[str]:
@@ -99,7 +112,7 @@ def replay_arguments(plan: DemoPlan, wait_for_subscribers: float) -> list[str]:
         "wait_for_subscribers": wait_for_subscribers,
     }
     for topic in INPUTS:
-        parameters |= _latched(topic, "publisher")
+        parameters |= latched(topic, "publisher")
     if plan.infrared is not None and plan.visible is not None:
         parameters |= {
             "source": "folders",
@@ -107,7 +120,7 @@ def replay_arguments(plan: DemoPlan, wait_for_subscribers: float) -> list[str]:
             "visible_folder": str(plan.visible.absolute()),
         }
     else:
-        width, height = STREET_SIZE
+        width, height = plan.street_size
         parameters |= {
             "source": "street",
             "condition": plan.condition,
@@ -115,10 +128,10 @@ def replay_arguments(plan: DemoPlan, wait_for_subscribers: float) -> list[str]:
             "height": height,
             "prepared_images": min(2 * plan.pairs, PREPARED_IMAGES),
         }
-    return _ros_arguments(parameters)
+    return ros_arguments(parameters)
 
 
-def _latched(topic: str, role: str) -> dict[str, object]:
+def latched(topic: str, role: str) -> dict[str, object]:
     """QoS that loses nothing when DDS introduces a subscriber only after the first images.
 
     On a busy machine that takes longer than anybody would want to wait beforehand.
@@ -127,7 +140,8 @@ def _latched(topic: str, role: str) -> dict[str, object]:
     return {f"qos_overrides.{topic}.{role}.{policy}": value for policy, value in qos.items()}
 
 
-def _ros_arguments(parameters: dict[str, object]) -> list[str]:
+def ros_arguments(parameters: dict[str, object]) -> list[str]:
+    """Parameters as a command line."""
     # Values are YAML to ROS; JSON's quotes keep it from finding other meanings in a path.
     arguments = ["--ros-args"]
     for name, value in parameters.items():

@@ -21,6 +21,8 @@ from uaafusion_ros.node.transport import transport_environment
 TAIL = 15
 """Lines of a log that are shown when its process fails."""
 
+_POLL = 0.05
+
 LAST_DOMAIN = 101
 """Highest ROS_DOMAIN_ID whose ports are free on every platform."""
 
@@ -121,11 +123,9 @@ class DemoProcess:
         if not self.ended:
             self._process.send_signal(signal.SIGINT)
 
-    def end(self, deadline: float) -> None:
-        """Waits for its end until ``deadline`` (monotonic seconds), then kills it."""
-        try:
-            self._process.wait(max(deadline - time.monotonic(), 0.0))
-        except subprocess.TimeoutExpired:
+    def end(self) -> None:
+        """Kills it if it has not ended."""
+        if not self.ended:
             self._process.kill()
             self._process.wait()
 
@@ -150,6 +150,8 @@ class ProcessGroup:
     GRACE = 5.0
     """Seconds to end in, before a process is killed."""
 
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         # ROS's own files repeat what goes to ours.
@@ -157,11 +159,19 @@ class ProcessGroup:
         self._environment = demo_environment(self._ros_logs.name)
         self._processes: list[DemoProcess] = []
         self._handlers: dict[int, Any] = {}
+        self._waiting = False
+        self._interrupted = False
 
     def start(self, name: str, arguments: list[str], *, events: bool = False) -> DemoProcess:
         """Starts ``uaafusion_ros.node.NAME``."""
-        process = DemoProcess(name, arguments, self._logs, self._environment, events=events)
-        self._processes.append(process)
+        self._waiting = True  # a process that has begun and is not in the list would stay behind
+        try:
+            process = DemoProcess(name, arguments, self._logs, self._environment, events=events)
+            self._processes.append(process)
+        finally:
+            self._waiting = False
+        if self._interrupted:
+            raise KeyboardInterrupt
         return process
 
     def check(self) -> None:
@@ -171,8 +181,8 @@ class ProcessGroup:
 
     def __enter__(self) -> ProcessGroup:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                self._handlers[number] = signal.signal(number, _interrupt)
+            for number in self.SIGNALS:
+                self._handlers[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
@@ -181,21 +191,24 @@ class ProcessGroup:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._waiting, self._interrupted = True, False
         deadline = time.monotonic() + self.GRACE
         for process in self._processes:
             process.interrupt()
-        try:
-            for process in self._processes:
-                process.end(deadline)
-        except KeyboardInterrupt:  # a second Ctrl-C: now
-            for process in self._processes:
-                process.end(0.0)
-            raise
-        finally:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
-            self._ros_logs.cleanup()
+        # A second Ctrl-C means now.
+        while not (self._interrupted or all(process.ended for process in self._processes)):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_POLL)
+        for process in self._processes:
+            process.end()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._ros_logs.cleanup()
+        if self._interrupted:
+            raise KeyboardInterrupt
 
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._interrupted = True
+        if not self._waiting:
+            raise KeyboardInterrupt

@@ -23,6 +23,7 @@ from uaafusion_ros.demo.topics import (
     VISIBLE,
 )
 from uaafusion_ros.node.images import infrared_array, visible_array
+from uaafusion_ros.offline.pictures import COLUMNS
 
 OUTPUTS = (FUSED, MASK, MASK_OVERLAY, ATTRIBUTION)
 _FORGET = 10_000_000_000
@@ -52,6 +53,12 @@ class Moment:
     mask: np.ndarray
     mask_overlay: np.ndarray
     attribution: np.ndarray
+
+    @property
+    def pictures(self) -> dict[str, np.ndarray]:
+        """What a viewer sees of it, by title."""
+        shown = (self.visible, self.infrared, self.fused, self.mask_overlay, self.attribution)
+        return dict(zip(COLUMNS, shown, strict=True))
 
 
 class Recording:

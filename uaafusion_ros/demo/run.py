@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from uaafusion_ros.demo.plan import (
     recorder_arguments,
     replay_arguments,
 )
-from uaafusion_ros.demo.processes import DemoError, DemoProcess, ProcessGroup
+from uaafusion_ros.demo.processes import DemoError, ProcessGroup
 from uaafusion_ros.demo.report import STREAMS, NodeReport
+from uaafusion_ros.demo.waiting import drain, images_sent, wait_for_report
 
 PARTS = RECORDER, NODE, REPLAY = ("recorder", "fusion_node", "camera_replay")
 """Modules of ``uaafusion_ros.node`` that run as processes."""
@@ -30,17 +29,16 @@ RESULTS = SHEET, VIDEO, BAG, SUMMARY = ("demo.png", "demo.mp4", "outputs.mcap", 
 START_TIMEOUT = 120.0
 """Seconds until the model is loaded; a busy machine takes its time to import PyTorch."""
 
-DRAIN_TIMEOUT = 60.0
 STOP_TIMEOUT = 60.0
-UNCHANGED_REPORTS = 6
-"""Reports without a change after which nothing more is expected of the node."""
 
 REQUIREMENTS = {"rclpy": "ros", "rosbags": "demo", "matplotlib": "demo", "av": "demo"}
 """Modules, and the extra of this package that brings them."""
 
 
 @dataclass(frozen=True)
-class _Outcome:
+class Outcome:
+    """What was sent, and what the node says became of it."""
+
     sent: dict[str, int]
     unreadable: int
     report: NodeReport
@@ -64,7 +62,7 @@ def run_demo(plan: DemoPlan, console: Console) -> dict[str, Any]:
     bag = plan.out / BAG
     try:
         with console.status("starting") as status, ProcessGroup(plan.out / "logs") as group:
-            outcome = _perform(plan, bag, group, console, status)
+            outcome = perform(plan, recorder_arguments(bag), group, console, status)
     except DemoError as error:
         if error.log_tail:
             console.print(error.log_tail, markup=False, soft_wrap=True)
@@ -95,14 +93,26 @@ def _make_room(out: Path) -> None:
         (out / "logs" / f"{name}.log").unlink(missing_ok=True)
 
 
-def _perform(
-    plan: DemoPlan, bag: Path, group: ProcessGroup, console: Console, status: Status
-) -> _Outcome:
-    recorder = group.start(RECORDER, recorder_arguments(bag), events=True)
+def perform(
+    plan: DemoPlan,
+    recorded: list[str],
+    group: ProcessGroup,
+    console: Console,
+    status: Status,
+) -> Outcome:
+    """Replay the cameras of ``plan`` into the node until it has dealt with every image.
+
+    Args:
+        recorded: command line of the recorder, from `recorder_arguments`.
+
+    Raises:
+        DemoError: a process failed, or took longer than it may.
+    """
+    recorder = group.start(RECORDER, recorded, events=True)
     node = group.start(NODE, node_arguments(plan))
 
     status.update("loading the model")
-    report = _wait_for_report(
+    report = wait_for_report(
         group, recorder, lambda report: report.state == "active", START_TIMEOUT, node
     )
     introduction = f"{report.model} on {report.device}; {plan.source}"
@@ -118,71 +128,18 @@ def _perform(
             status.update(f"{sent}, {report.published} fused")
         return replay.ended
 
-    _wait_for_report(group, recorder, show, START_TIMEOUT + 3 * plan.seconds, replay)
-    sent, unreadable = _sent(replay)
-    report = _drain(group, recorder, sent, node)
+    wait_for_report(group, recorder, show, START_TIMEOUT + 3 * plan.seconds, replay)
+    sent, unreadable = images_sent(replay)
+    report = drain(group, recorder, sent, node)
     status.update("closing the recording")
     recorder.interrupt()
     recorder.wait(STOP_TIMEOUT)
     node.interrupt()
     node.wait(STOP_TIMEOUT)
-    return _Outcome(sent, unreadable, report)
+    return Outcome(sent, unreadable, report)
 
 
-def _wait_for_report(
-    group: ProcessGroup,
-    recorder: DemoProcess,
-    done: Callable[[NodeReport], bool],
-    timeout: float,
-    awaited: DemoProcess,
-) -> NodeReport:
-    """Returns the first report of the node for which ``done`` is true.
-
-    Raises:
-        DemoError: a process or the node has failed, or ``awaited`` has not got there in time.
-    """
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        event = recorder.next_event(0.2)
-        group.check()
-        if event is None or event["event"] != "diagnostics":
-            continue
-        report = NodeReport.from_event(event)
-        if report.failure:
-            raise DemoError(f"the fusion node reports: {report.failure}")
-        if done(report):
-            return report
-    raise awaited.error(f"has not done its part within {timeout:.0f} s")
-
-
-def _sent(replay: DemoProcess) -> tuple[dict[str, int], int]:
-    """Images sent of each stream and images that could not be read, as the replay counts them."""
-    replay.check()
-    for line in reversed(replay.log.read_text(errors="replace").splitlines()):
-        _, found, summary = line.partition("summary {")
-        if found:
-            counts = json.loads("{" + summary)
-            return counts["sent"], counts["unreadable"]
-    raise replay.error("has not said how many images it sent")
-
-
-def _drain(
-    group: ProcessGroup, recorder: DemoProcess, sent: dict[str, int], node: DemoProcess
-) -> NodeReport:
-    """Waits until the node has dealt with all images, or nothing more comes of it."""
-    unchanged = 0
-    latest: NodeReport | None = None
-
-    def done(report: NodeReport) -> bool:
-        nonlocal unchanged, latest
-        unchanged = unchanged + 1 if latest and report.counts == latest.counts else 0
-        latest = report
-        return report.complete(sent) or unchanged >= UNCHANGED_REPORTS
-
-    return _wait_for_report(group, recorder, done, DRAIN_TIMEOUT, node)
-
-
-def _draw_up(plan: DemoPlan, bag: Path, outcome: _Outcome) -> dict[str, Any]:
+def _draw_up(plan: DemoPlan, bag: Path, outcome: Outcome) -> dict[str, Any]:
     from uaafusion_ros.demo.pictures import draw_pictures
     from uaafusion_ros.demo.recording import Recording
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,8 +12,13 @@ from torch import Tensor
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.exact import Mode
-from uaafusion_ros.network.modes import AUTO, FastSettings, ModeError
+from uaafusion_ros.network.fast import Fast
+from uaafusion_ros.network.modes import AUTO, FastSettings, ModeError, resolve_mode
+from uaafusion_ros.network.student import Realtime
 from uaafusion_ros.network.unfolding import FusionOutput, Output, UAAFusion
+
+#: Modes whose answer for a frame depends on the frames before it.
+_REMEMBERING = (Fast, Realtime)
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -40,12 +45,27 @@ class NetworkArrays:
 
 
 class Backend(Protocol):
-    """One model, ready to run."""
+    """One model, ready to run.
+
+    device: where it runs. notice: why not where it was wanted; empty if it does.
+    """
 
     device: str
+    notice: str
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the images it takes; None takes any from 32x32 up."""
 
     def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
         """Fuse two luminance images float32 [H,W] in 0..1 of equal size."""
+
+    def resolve_mode(self, mode: str) -> str:
+        """Return the mode that `mode` means for this model: itself, or what `auto` stands for.
+
+        Raises:
+            SettingsError: a mode that this model does not have.
+        """
 
     def use(self, mode: str, fast: FastSettings) -> None:
         """Attribute in `mode` from the next frame on.
@@ -54,8 +74,21 @@ class Backend(Protocol):
             SettingsError: a mode that this model does not have.
         """
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a result depends on earlier frames."""
+
     def reset(self) -> None:
         """Forget earlier frames: the sequence has ended or jumped."""
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered of earlier frames, of plain values and tensors alone."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state` told."""
+
+    def free(self) -> None:
+        """Give memory that is kept for later back to the device."""
 
     def close(self) -> None:
         """Release the model and its memory."""
@@ -88,6 +121,9 @@ def resolve_device(device: str) -> torch.device:
 class TorchBackend:
     """PyTorch on CPU or CUDA, in float32 or mixed precision."""
 
+    notice = ""
+    size = None
+
     def __init__(self, model: UAAFusion, device: str = "auto", precision: str = "float32") -> None:
         if precision not in PRECISIONS:
             raise SettingsError(f"precision is {precision!r}, expected one of {list(PRECISIONS)}")
@@ -95,6 +131,7 @@ class TorchBackend:
         if self._device.type == "cpu" and precision == "float16":
             raise SettingsError("precision float16 needs CUDA; on the CPU use float32 or bfloat16")
         self._type = PRECISIONS[precision]
+        self._config = model.config
         # On a CPU channels last is 1.3 times as fast for the segmentation, 1.2 for the stages.
         prepared = model.prepare_for_inference(channels_last=self._device.type == "cpu")
         self._model: UAAFusion | None = prepared.to(self._device)
@@ -102,20 +139,38 @@ class TorchBackend:
         self._using = AUTO, FastSettings()
         self._mode: Mode | None = self._model.mode(*self._using)
 
+    def resolve_mode(self, mode: str) -> str:
+        """See `Backend.resolve_mode`."""
+        try:
+            return resolve_mode(mode, self._config)
+        except ModeError as error:
+            raise SettingsError(str(error)) from error
+
     def use(self, mode: str, fast: FastSettings) -> None:
         """See `Backend.use`."""
         if self._model is None or (mode, fast) == self._using:
             return
-        try:
-            self._mode = self._model.mode(mode, fast)
-        except ModeError as error:
-            raise SettingsError(str(error)) from error
+        self._mode = self._model.mode(self.resolve_mode(mode), fast)
         self._using = mode, fast
 
     def reset(self) -> None:
         """See `Backend.reset`."""
         if self._mode is not None:
             self._mode.reset()
+
+    @property
+    def remembers(self) -> bool:
+        """See `Backend.remembers`."""
+        return isinstance(self._mode, _REMEMBERING)
+
+    def state(self) -> dict[str, Any]:
+        """See `Backend.state`."""
+        return self._mode.state() if isinstance(self._mode, _REMEMBERING) else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Backend.restore`."""
+        if isinstance(self._mode, _REMEMBERING):
+            self._mode.restore(state)
 
     def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
         """See `Backend.run`."""
@@ -130,6 +185,10 @@ class TorchBackend:
     def close(self) -> None:
         """Release the model; on CUDA give its memory back to the driver."""
         self._model, self._mode = None, None
+        self.free()
+
+    def free(self) -> None:
+        """See `Backend.free`."""
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -140,10 +199,9 @@ class TorchBackend:
 
 def _to_arrays(result: FusionOutput) -> NetworkArrays:
     contributions = result.contributions
-    scores = result.scores_BCHW
     return NetworkArrays(
         fused=_numpy(result.fused_B1HW),
-        mask=None if scores is None else _ids(scores.argmax(dim=1)),
+        mask=None if result.mask_BHW is None else _ids(result.mask_BHW),
         infrared_weight=_numpy(contributions.infrared_weight_B1HW) if contributions else None,
         attention=_numpy(result.attention_B1HW),
         regions=None if result.labels_BHW is None else _ids(result.labels_BHW),

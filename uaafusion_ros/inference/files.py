@@ -13,9 +13,10 @@ from rich.markup import escape
 from rich.progress import track
 
 from uaafusion_ros.inference.backends import NetworkArrays
-from uaafusion_ros.inference.errors import FrameError, SettingsError
+from uaafusion_ros.inference.errors import DeviceMemoryError, FrameError, SettingsError
 from uaafusion_ros.inference.output_files import write_image
 from uaafusion_ros.inference.pipeline import FusionPipeline, FusionResult, Product
+from uaafusion_ros.inference.providers import ProviderSettings
 from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
 from uaafusion_ros.inference.settings import PipelineSettings
 
@@ -35,6 +36,7 @@ class FuseJob:
     device: str
     max_side: int
     mode: str
+    providers: ProviderSettings = field(default_factory=ProviderSettings)
 
 
 @dataclass
@@ -64,16 +66,25 @@ def fuse_files(job: FuseJob, console: Console) -> FuseReport:
     settings = PipelineSettings(max_side=job.max_side, mode=job.mode)
     if not job.sequence:
         settings = replace(settings, gain_smoothing=0.0, stretch_smoothing=0.0)
-    pipeline = FusionPipeline.from_file(job.model, device=job.device, settings=settings)
+    pipeline = FusionPipeline.from_file(
+        job.model, device=job.device, settings=settings, providers=job.providers
+    )
+    if pipeline.notice:
+        console.print(f"[yellow]warning:[/yellow] {escape(pipeline.notice)}", soft_wrap=True)
     products = Product.ALL | (Product.ARRAYS if job.arrays else Product(0))
     for stem, infrared, visible in track(pairs, "fusing", console=console, disable=len(pairs) < 2):
         if not job.sequence:
             pipeline.reset()
         try:
             result = pipeline(read_infrared(infrared), read_visible(visible), products)
-        except FrameError as error:
+        except (FrameError, DeviceMemoryError) as error:
             problem(f"{stem}: {error}")
             continue
+        if pipeline.shrinkage is not None:
+            console.print(
+                f"[yellow]{escape(stem)}: fused at {pipeline.shrinkage.side} pixels for want of "
+                "memory[/yellow]; set --max-side"
+            )
         _write(job.out, stem, result, pipeline.palette)
         report.fused += 1
     pipeline.close()

@@ -49,7 +49,8 @@ def find_model(name_or_path: str = "") -> Path:
         return shipped[wanted]
     raise CheckpointError(
         f"model '{wanted}' is neither a file nor one that ships "
-        f"({', '.join(sorted(shipped)) or 'none found'}); give a .safetensors path or such a name"
+        f"({', '.join(sorted(shipped)) or 'none found'}); give a .safetensors "
+        "or .onnx path, or such a name"
     )
 
 
@@ -62,7 +63,7 @@ def shipped_models() -> dict[str, Path]:
     return found
 
 
-def check_model(name_or_path: str = "") -> CheckpointInfo:
+def check_checkpoint(name_or_path: str = "") -> CheckpointInfo:
     """Check what the file's header tells, in milliseconds and without reading the weights.
 
     It is whole, describes a model, and its weights have the names and shapes of that model. A

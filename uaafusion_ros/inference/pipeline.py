@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from uaafusion_ros.inference.backends import Backend, NetworkArrays, TorchBackend
+from uaafusion_ros.inference.backends import Backend, NetworkArrays
 from uaafusion_ros.inference.errors import FrameError, SettingsError
-from uaafusion_ros.inference.models import ModelFile, read_model
-from uaafusion_ros.inference.registration import register, resize, resize_labels, working_size
+from uaafusion_ros.inference.memory import MemoryGuard, Shrinkage, no_memory, out_of_memory
+from uaafusion_ros.inference.models import ModelFile
+from uaafusion_ros.inference.opening import open_model
+from uaafusion_ros.inference.products import Product
+from uaafusion_ros.inference.providers import ProviderSettings
+from uaafusion_ros.inference.registration import (
+    Cameras,
+    Registration,
+    resize,
+    resize_labels,
+    working_size,
+)
 from uaafusion_ros.inference.render import Stretch, join_colour, split_colour
 from uaafusion_ros.inference.settings import MINIMUM_SIDE, PipelineSettings
 from uaafusion_ros.inference.thermal import GainControl, check_finite
@@ -24,25 +34,20 @@ __all__ = [
     "FusionPipeline",
     "FusionResult",
     "PipelineSettings",
+    "PreparedFrame",
     "Product",
     "SettingsError",
 ]
 
 
-class Product(enum.Flag):
-    """What somebody asks for; nothing else is computed. ARRAYS are the network's raw arrays."""
-
-    FUSED = enum.auto()
-    MASK = enum.auto()
-    WEIGHT = enum.auto()
-    ATTENTION = enum.auto()
-    ARRAYS = enum.auto()
-    ALL = FUSED | MASK | WEIGHT | ATTENTION
+#: A model for one size takes images that are at most so much wider or higher than its own: 4:3
+#: beside 5:4 or 3:2 does no harm, but in 16:9 made 4:3 its classes have another shape.
+MAXIMUM_STRETCH = 1.2
 
 
 _OUTPUTS = {
     Product.FUSED: Output.FUSED,
-    Product.MASK: Output.SCORES,
+    Product.MASK: Output.MASK,
     Product.WEIGHT: Output.CONTRIBUTIONS,
     Product.ATTENTION: Output.ATTENTION,
     Product.ARRAYS: Output.ALL,
@@ -68,6 +73,18 @@ class FusionResult:
     timings: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PreparedFrame:
+    """A pair ready for the network.
+
+    thermal, luminance: float32 [H,W] in 0..1, aligned. chroma: uint8 [H,W,2], None for grey images.
+    """
+
+    thermal: np.ndarray
+    luminance: np.ndarray
+    chroma: np.ndarray | None
+
+
 class FusionPipeline:
     """Fuses frames with one model. Holds what is smoothed over time; not for use by two threads."""
 
@@ -79,12 +96,17 @@ class FusionPipeline:
         file: ModelFile | None = None,
     ) -> None:
         self._backend = backend
+        self._memory = MemoryGuard()
         self.with_settings(settings or PipelineSettings())
         self._gain, self._stretch = GainControl(), Stretch()
+        self._registration = Registration()
+        self._cameras: Cameras | None = None
         self._size: tuple[int, int] | None = None
         self.classes = info.config.classes
         self.palette = info.config.palette
         self.device = backend.device
+        #: Why the model does not run where it was wanted; empty when it does.
+        self.notice = backend.notice
         self.model_name = info.name
         self.model_version = info.version
         self.model_file = file
@@ -97,21 +119,51 @@ class FusionPipeline:
         device: str = "auto",
         precision: str = "float32",
         settings: PipelineSettings | None = None,
+        providers: ProviderSettings | None = None,
     ) -> FusionPipeline:
         """Load a model by path or shipped name ("" is the default).
+
+        Args:
+            providers: where onnxruntime runs an exported .onnx file.
 
         Raises:
             CheckpointError: the file is missing, damaged or of another kind.
             SettingsError: a device or precision that this machine does not have, or a mode that
                 the model does not have.
+            DeviceMemoryError: the device has no memory for the model.
         """
-        model, info, file = read_model(os.fspath(path))
-        return cls(TorchBackend(model, device, precision), info, settings, file)
+        try:
+            backend, info, file = open_model(
+                os.fspath(path), device=device, precision=precision, providers=providers
+            )
+        except Exception as error:
+            if not (reason := out_of_memory(error)):
+                raise
+            raise no_memory(device, f"the model {os.fspath(path)}".rstrip(), reason) from None
+        return cls(backend, info, settings, file)
+
+    @property
+    def mode(self) -> str:
+        """The mode of attribution; of `auto`, what it means for this model."""
+        return self._backend.resolve_mode(self._settings.mode)
+
+    def resolve_mode(self, mode: str) -> str:
+        """Return the mode that `mode` means for this model.
+
+        Raises:
+            SettingsError: a mode that the model does not have, with what to do.
+        """
+        return self._backend.resolve_mode(mode)
 
     @property
     def frame_size(self) -> tuple[int, int] | None:
         """Rows and columns of the last visible image; None before the first."""
         return self._size
+
+    @property
+    def shrinkage(self) -> Shrinkage | None:
+        """The smaller size that frames are fused at because the device ran out of memory."""
+        return self._memory.shrinkage
 
     def __call__(
         self, infrared: np.ndarray, visible: np.ndarray, products: Product = Product.ALL
@@ -124,27 +176,88 @@ class FusionPipeline:
 
         Raises:
             FrameError: an image that is empty, too small, of another type or shape, or not finite.
+            DeviceMemoryError: the device has no memory for the frame, nor for a smaller one.
         """
         started = time.perf_counter()
-        _check_frames(infrared, visible)
-        self._forget_on_change(visible.shape[:2])
-        luminance, chroma = split_colour(visible)
-        thermal = register(
-            self._gain(infrared, self._settings), luminance, self._settings.homography
-        )
-        height, width = luminance.shape
-        size = working_size(width, height, self._settings.max_side)
-        inputs = resize(thermal, *size), resize(luminance, *size)
+        frame = self.prepare(infrared, visible)
         prepared = time.perf_counter()
-        arrays = self._backend.run(*inputs, _needed(products))
+        arrays = self.compute(frame, products)
         computed = time.perf_counter()
-        result = self._finish(arrays, chroma, (width, height), products)
+        result = self.finish(frame, arrays, products)
         result.timings.update(
             prepare=prepared - started,
             network=computed - prepared,
             finish=time.perf_counter() - computed,
         )
         return result
+
+    def prepare(self, infrared: np.ndarray, visible: np.ndarray) -> PreparedFrame:
+        """Take the first of three steps: gain control and registration.
+
+        In a recording, `compute` of several frames may run at a time where `remembers` is false,
+        each with a pipeline of its own; `prepare` and `finish` follow the order of the frames.
+
+        Raises:
+            FrameError: see `__call__`.
+        """
+        _check_frames(infrared, visible)
+        self._forget_on_change(visible.shape[:2])
+        luminance, chroma = split_colour(visible)
+        thermal = self._registration(
+            self._gain(infrared, self._settings), luminance, self._settings, self._cameras
+        )
+        return PreparedFrame(thermal, luminance, chroma)
+
+    def compute(self, frame: PreparedFrame, products: Product = Product.ALL) -> NetworkArrays:
+        """Take the second step: the network; where memory runs out, once more at half the size.
+
+        Raises:
+            DeviceMemoryError: see `__call__`.
+        """
+        height, width = frame.luminance.shape
+        reason = ""
+        for _ in range(2):
+            size = self._working_size(width, height)
+            inputs = resize(frame.thermal, *size), resize(frame.luminance, *size)
+            try:
+                return self._backend.run(*inputs, _needed(products))
+            except Exception as error:
+                if not (reason := out_of_memory(error)):
+                    raise
+            # Only here, where the error and with it the tensors of the failed run are gone.
+            self._backend.reset()
+            self._backend.free()
+            if self._backend.size is None:  # a graph of one size has no smaller one
+                self._memory.shrink(max(size), reason)
+        raise no_memory(self.device, f"a frame of {size[0]}x{size[1]} pixels", reason)
+
+    def finish(
+        self, frame: PreparedFrame, arrays: NetworkArrays, products: Product = Product.ALL
+    ) -> FusionResult:
+        """Take the last step: stretch, colour, and the visible image's size."""
+        height, width = frame.luminance.shape
+        return self._finish(arrays, frame.chroma, (width, height), products)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the network remembers frames, so that they must come in order."""
+        return self._backend.remembers
+
+    def state(self) -> dict[str, Any]:
+        """What is kept of the frames so far, of plain values and tensors alone."""
+        return {
+            "size": self._size,
+            "gain": self._gain.state(),
+            "stretch": self._stretch.range,
+            "network": self._backend.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where a pipeline of the same model and settings was when it told its `state`."""
+        self._size = state["size"]
+        self._gain.restore(state["gain"])
+        self._stretch.range = state["stretch"]
+        self._backend.restore(state["network"])
 
     def with_settings(self, settings: PipelineSettings) -> None:
         """Use other settings from the next frame on.
@@ -154,6 +267,11 @@ class FusionPipeline:
         """
         self._backend.use(settings.mode, settings.fast)
         self._settings = settings
+        self._memory.forget()
+
+    def look_through(self, cameras: Cameras | None) -> None:
+        """Take the cameras of the next frames, for `registration` by camera_info."""
+        self._cameras = cameras
 
     def reset(self) -> None:
         """Forget what is smoothed over time: the sequence has ended or jumped."""
@@ -169,16 +287,35 @@ class FusionPipeline:
         """
         self._size = other._size
         self._gain, self._stretch = other._gain, other._stretch
+        self._registration, self._cameras = other._registration, other._cameras
 
     def warm_up(self, height: int, width: int) -> None:
         """Run once on empty images of the expected size, so that the first frame is not slow."""
-        blank = np.zeros((height, width), np.uint8)
-        self(blank, blank)
+        blank = np.zeros(self._backend.size or (height, width), np.uint8)
+        settings, self._settings = self._settings, replace(self._settings, registration="none")
+        try:
+            self(blank, blank)
+        finally:
+            self._settings = settings
         self.reset()
 
     def close(self) -> None:
         """Release the model and its memory."""
         self._backend.close()
+
+    def _working_size(self, width: int, height: int) -> tuple[int, int]:
+        if self._backend.size is None:
+            return working_size(width, height, self._memory.max_side(self._settings.max_side))
+        rows, columns = self._backend.size
+        stretch = (columns / rows) / (width / height)
+        if max(stretch, 1 / stretch) > MAXIMUM_STRETCH:
+            raise FrameError(
+                f"visible image is {width}x{height}, but the model was exported for "
+                f"{columns}x{rows} and takes images of nearly that shape (width to height "
+                f"{columns / rows / MAXIMUM_STRETCH:.2f} to {columns / rows * MAXIMUM_STRETCH:.2f})"
+                f"; export it with --size {height}x{width} or --size dynamic"
+            )
+        return columns, rows
 
     def _forget_on_change(self, size: tuple[int, int]) -> None:
         if self._size not in (None, size):

@@ -5,7 +5,65 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from uaafusion_ros.inference.settings import MINIMUM_SIDE
+from uaafusion_ros.inference.cameras import CameraModel, infrared_lookup, rotation_matrix
+from uaafusion_ros.inference.errors import FrameError
+from uaafusion_ros.inference.settings import MINIMUM_SIDE, PipelineSettings
+
+Cameras = tuple[CameraModel, CameraModel]
+"""Infrared and visible."""
+
+
+class Registration:
+    """Brings infrared images into the visible frame as the settings say; remembers its maps."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._maps: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __call__(
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        settings: PipelineSettings,
+        cameras: Cameras | None,
+    ) -> np.ndarray:
+        """Return the infrared luminance at the visible image's size, float32 [H,W].
+
+        Args:
+            infrared, visible: luminance float32 in 0..1, of any two sizes.
+            cameras: for images of these sizes; used by `camera_info` alone.
+
+        Raises:
+            FrameError: `camera_info` without cameras, or with cameras of other sizes.
+        """
+        if settings.registration == "camera_info":
+            return self._through_cameras(infrared, visible, settings.infrared_rotation, cameras)
+        return register(
+            infrared, visible, settings.homography if settings.registration != "none" else None
+        )
+
+    def _through_cameras(
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        rotation: tuple[float, ...],
+        cameras: Cameras | None,
+    ) -> np.ndarray:
+        if cameras is None:
+            raise FrameError("registration is camera_info, but the cameras are not described yet")
+        for image, camera in zip((infrared, visible), cameras, strict=True):
+            if image.shape != (camera.height, camera.width):
+                raise FrameError(
+                    f"image of {image.shape[1]}x{image.shape[0]} pixels, but its camera is "
+                    f"described for {camera.width}x{camera.height}"
+                )
+        key = cameras, rotation
+        if key != self._key or self._maps is None:
+            self._maps = infrared_lookup(*cameras, rotation_matrix(*rotation))
+            self._key = key
+        warped = cv2.remap(infrared, *self._maps, cv2.INTER_LINEAR)
+        covered = cv2.remap(np.ones_like(infrared), *self._maps, cv2.INTER_LINEAR)
+        return _completed(warped, covered, visible)
 
 
 def register(
@@ -23,6 +81,10 @@ def register(
     matrix = np.asarray(homography, np.float64).reshape(3, 3)
     warped = cv2.warpPerspective(infrared, matrix, (width, height))
     covered = cv2.warpPerspective(np.ones_like(infrared), matrix, (width, height))
+    return _completed(warped, covered, visible)
+
+
+def _completed(warped: np.ndarray, covered: np.ndarray, visible: np.ndarray) -> np.ndarray:
     # Where the infrared camera does not look, the visible image stands in for it, so that the
     # edge of its view leaves no frame in the fused image.
     return (warped + (1 - covered) * visible).astype(np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 INFRARED_COLOUR = (40, 110, 255)
 VISIBLE_COLOUR = (235, 140, 30)
 _TINT = 0.45
+OVERLAY_OPACITY = 0.5
 #: How far attention brightens and darkens the picture at its extremes; what lies in the dark must
 #: stay recognisable.
 _BRIGHTENING, _DARKENING = 0.8, 0.35
@@ -23,19 +24,19 @@ class Stretch:
     """
 
     def __init__(self) -> None:
-        self._range: tuple[float, float] | None = None
+        self.range: tuple[float, float] | None = None
 
     def reset(self) -> None:
         """Forget the range; the next frame sets it anew."""
-        self._range = None
+        self.range = None
 
     def __call__(self, luminance: np.ndarray, smoothing: float) -> np.ndarray:
         """Return `luminance` float32 [H,W] stretched to 0..1; smoothing 0 is the release's form."""
         low, high = float(luminance.min()), float(luminance.max())
-        if self._range is not None:
-            low = smoothing * self._range[0] + (1 - smoothing) * low
-            high = smoothing * self._range[1] + (1 - smoothing) * high
-        self._range = (low, high)
+        if self.range is not None:
+            low = smoothing * self.range[0] + (1 - smoothing) * low
+            high = smoothing * self.range[1] + (1 - smoothing) * high
+        self.range = (low, high)
         if high - low < 1e-6:
             return np.clip(luminance, 0, 1)
         return np.clip((luminance - low) / (high - low), 0, 1)
@@ -68,7 +69,7 @@ def mask_overlay(
     fused: np.ndarray,
     mask: np.ndarray,
     palette: Sequence[tuple[int, int, int]],
-    opacity: float = 0.5,
+    opacity: float = OVERLAY_OPACITY,
 ) -> np.ndarray:
     """Lay the mask's colours over the fused image; class 0 stays clear.
 
@@ -86,7 +87,7 @@ def attribution_overlay(
     """Show which source each region comes from, and on top where attention steers the stages.
 
     Orange regions come from infrared, blue ones from the visible image, grey ones from both.
-    Attention above one half brightens a pixel, below it darkens.
+    Attention above the image's mean brightens a pixel, below it darkens.
 
     Args:
         fused: BGR uint8 [H,W,3]. infrared_weight, attention: float32 [H,W] in 0..1.
@@ -97,7 +98,7 @@ def attribution_overlay(
     colour = np.where(lean > 0, infrared, visible)
     tint = _TINT * np.abs(lean)
     picture = grey * (1 - tint) + colour * tint
-    lift = (2 * attention - 1)[..., None]
+    lift = 2 * (attention - attention.mean())[..., None]
     picture *= 1 + np.where(lift > 0, _BRIGHTENING, _DARKENING) * lift
     return np.clip(picture, 0, 255).astype(np.uint8)
 

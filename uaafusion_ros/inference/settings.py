@@ -9,6 +9,7 @@ from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.modes import AUTO, MODES, FastSettings
 
 GAIN_CONTROLS = ("percentile", "fixed")
+REGISTRATIONS = ("homography", "camera_info", "none")
 STRETCHES = ("minmax", "none")
 MINIMUM_SIDE = 32
 
@@ -40,13 +41,19 @@ class PipelineSettings:
     stretch_smoothing: float = 0.9
     #: Longer side, in pixels, that the network works at; 0 is the full resolution.
     max_side: int = 0
+    #: How infrared pixels find their place: by `homography`, by the cameras' calibration and
+    #: `infrared_rotation`, or by resizing alone.
+    registration: str = "homography"
     #: Nine numbers, row by row, that take infrared pixels to visible ones; None resizes.
     homography: tuple[float, ...] | None = None
+    #: Directions in the infrared camera's optical frame to the visible one's: roll, pitch, yaw.
+    infrared_rotation: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         _check_choice("mode", self.mode, (AUTO, *MODES))
         _check_choice("gain_control", self.gain_control, GAIN_CONTROLS)
         _check_choice("stretch", self.stretch, STRETCHES)
+        _check_choice("registration", self.registration, REGISTRATIONS)
         for name in ("gain_smoothing", "stretch_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}, expected 0 <= value < 1")
@@ -62,6 +69,9 @@ class PipelineSettings:
             raise SettingsError(f"kelvin_per_count is {self.kelvin_per_count}, expected >= 0")
         if self.max_side != 0 and self.max_side < MINIMUM_SIDE:
             raise SettingsError(f"max_side is {self.max_side}, expected 0 or >= {MINIMUM_SIDE}")
+        rotation = self.infrared_rotation
+        if len(rotation) != 3 or not all(map(math.isfinite, rotation)):
+            raise SettingsError(f"infrared_rotation is {list(rotation)}, expected 3 finite numbers")
         self._check_homography()
 
     def _check_homography(self) -> None:

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 Scorer = Callable[[Tensor], Tensor]
@@ -176,40 +175,62 @@ def paint_regions(values_BC: Tensor, labels_BHW: Tensor) -> Tensor:
     return values_BC.gather(1, labels_BHW.flatten(1)).view_as(labels_BHW)[:, None]
 
 
-class PathwayAttention:
-    """A_k, integrated gradients along the trajectory f_0, f_1, … of one forward pass.
+class Pathway:
+    """A_k, the mean of the gains of stages 1 to k, along the trajectory f_0, f_1, …
+
+    Nothing is trained through f_k: attention steers a stage, and no more.
 
     Args:
-        scorer: S.
-        guide_BCHW: M, the scores of f_0, or the one-hot ground truth in training.
-        smoothing: width of the box (pixels, odd) that the gain is averaged over, twice.
+        gain: takes k, f_k and f_k - f_{k-1}; returns what stage k adds, [B,1,H,W].
     """
 
-    def __init__(self, scorer: Scorer, guide_BCHW: Tensor, *, smoothing: int = 1) -> None:
-        self._scorer = scorer
-        self._guide = guide_BCHW.detach()
-        self._smoothing = smoothing
+    def __init__(self, gain: Callable[[int, Tensor, Tensor], Tensor]) -> None:
+        self._gain = gain
         self.value_B1HW: Tensor | None = None
         self._stage = 0
         self._previous: Tensor | None = None
 
     def update(self, fused_B1HW: Tensor) -> Tensor | None:
-        """Enter stage k with f_k; return A_k [B,1,H,W], or None for A_0 = 0.
-
-        The gradient is taken with f_k detached: attention steers a stage, it is not trained
-        through.
-        """
+        """Enter stage k with f_k; return A_k [B,1,H,W], or None for A_0 = 0."""
         fused = fused_B1HW.detach()
         if self._previous is not None:
             self._stage += 1
-            gain = self._gradient(fused) * (fused - self._previous)
-            if self._smoothing > 1:
-                gain = smooth(gain, self._smoothing)
             k = self._stage
+            gain = self._gain(k, fused, fused - self._previous)
             past = 0.0 if self.value_B1HW is None else self.value_B1HW * (k - 1)
             self.value_B1HW = (past + gain) / k
         self._previous = fused
         return self.value_B1HW
+
+
+class PathwayAttention(Pathway):
+    """A_k by integrated gradients along the trajectory of one forward pass.
+
+    Args:
+        scorer: S.
+        guide_BCHW: M, the scores of f_0, or the one-hot ground truth in training.
+        smoothing: width of the box (pixels, odd) that the gain is averaged over, twice.
+        magnitude: whether the gain is the product's magnitude (`ModelConfig.attention_gain`).
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        guide_BCHW: Tensor,
+        *,
+        smoothing: int = 1,
+        magnitude: bool = False,
+    ) -> None:
+        super().__init__(self._attribute)
+        self._scorer = scorer
+        self._guide = guide_BCHW.detach()
+        self._smoothing, self._magnitude = smoothing, magnitude
+
+    def _attribute(self, stage: int, fused: Tensor, change: Tensor) -> Tensor:
+        gain = self._gradient(fused) * change
+        if self._magnitude:
+            gain = gain.abs()
+        return smooth(gain, self._smoothing) if self._smoothing > 1 else gain
 
     def _gradient(self, fused_B1HW: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -245,12 +266,31 @@ def smooth(image_B1HW: Tensor, width: int) -> Tensor:
     At the border it averages over what lies inside.
     """
     for _ in range(2):
-        image_B1HW = F.avg_pool2d(
-            image_B1HW, width, stride=1, padding=width // 2, count_include_pad=False
-        )
+        image_B1HW = _average(_average(image_B1HW, width, -1), width, -2)
     return image_B1HW
 
 
+def _average(image: Tensor, width: int, dim: int) -> Tensor:
+    """Average over `width` neighbours along one dimension, by differences of running sums.
+
+    Its cost does not depend on the width; pooling by 21x21 took as long as the gradient itself.
+    """
+    length = image.shape[dim]
+    sums = torch.cat((torch.zeros_like(image.narrow(dim, 0, 1)), image), dim=dim).cumsum(dim)
+    centre = torch.arange(length, device=image.device)
+    first = (centre - width // 2).clamp(min=0)
+    end = (centre + width // 2 + 1).clamp(max=length)
+    count = (end - first).to(image.dtype)
+    if dim == -2:
+        count = count[:, None]
+    return (sums.index_select(dim, end) - sums.index_select(dim, first)) / count
+
+
 def _sum_by_label(values_BP: Tensor, labels_BHW: Tensor, classes: int) -> Tensor:
+    labels_BP = labels_BHW.flatten(1)
+    if torch.jit.is_tracing():
+        # Not every runtime of exported graphs can add what it scatters.
+        ids = torch.arange(classes, device=labels_BP.device)[:, None]
+        return (values_BP[:, None] * (labels_BP[:, None] == ids)).sum(dim=-1)
     sums = values_BP.new_zeros(values_BP.shape[0], classes)
-    return sums.scatter_add(1, labels_BHW.flatten(1), values_BP)
+    return sums.scatter_add(1, labels_BP, values_BP)

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from uaafusion_ros.network.checkpoint import CheckpointError, describe_differences
-from uaafusion_ros.network.config import FMB_CLASSES, ModelConfig
+from uaafusion_ros.network.config import FMB_CLASSES, ConfigError, ModelConfig
 from uaafusion_ros.network.segmentation import ENCODER_TABLES
 from uaafusion_ros.network.unfolding import UAAFusion
 
@@ -56,7 +57,15 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Te
         raise CheckpointError(f"{path} does not exist; expected the authors' .pth file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        SafetensorError,  # by the name of the file, some releases of PyTorch take it for one
+    ) as error:
         raise CheckpointError(
             f"{path}: not a whole PyTorch checkpoint of plain tensors: {error}"
         ) from error
@@ -86,11 +95,14 @@ def _infer_config(
         raise CheckpointError(
             f"{path}: not the layout of the released checkpoint: {error} is missing"
         ) from error
-    config = ModelConfig(stages=stages, channels=channels, decoder_channels=decoder_channels)
-    if classes != len(FMB_CLASSES):
-        names = tuple(f"class {index}" for index in range(classes))
-        palette = tuple((37 * k % 256, 97 * k % 256, 151 * k % 256) for k in range(classes))
-        config = replace(config, classes=names, palette=palette)
+    try:
+        config = ModelConfig(stages=stages, channels=channels, decoder_channels=decoder_channels)
+        if classes != len(FMB_CLASSES):
+            names = tuple(f"class {index}" for index in range(classes))
+            palette = tuple((37 * k % 256, 97 * k % 256, 151 * k % 256) for k in range(classes))
+            config = replace(config, classes=names, palette=palette)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: not a model of the release: {error}") from error
     return config
 
 

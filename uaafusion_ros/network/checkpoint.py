@@ -49,6 +49,18 @@ def save_checkpoint(path: str | os.PathLike[str], model: UAAFusion, info: Checkp
     expected = UAAFusion(model.config).state_dict().keys()
     if state.keys() != expected:
         raise ValueError("the model was prepared for inference; save the one it was made from")
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        save_file(state, temporary, metadata=description(info))
+        temporary.chmod(0o644)  # the writer makes files that only their owner may read
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def description(info: CheckpointInfo) -> dict[str, str]:
+    """Return the metadata that a model file carries; `parse_description` reads them."""
     header = {
         "format": FORMAT,
         "config": info.config.to_dict(),
@@ -59,14 +71,7 @@ def save_checkpoint(path: str | os.PathLike[str], model: UAAFusion, info: Checkp
         "metrics": info.metrics,
         "notes": info.notes,
     }
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        save_file(state, temporary, metadata={METADATA_KEY: json.dumps(header, sort_keys=True)})
-        temporary.chmod(0o644)  # the writer makes files that only their owner may read
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return {METADATA_KEY: json.dumps(header, sort_keys=True)}
 
 
 def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:
@@ -76,7 +81,7 @@ def read_info(path: str | os.PathLike[str]) -> CheckpointInfo:
         CheckpointError: the file is missing, cut off, or not one of ours.
     """
     with _open(path) as file:
-        return _parse_info(path, file.metadata())
+        return parse_description(path, file.metadata())
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[UAAFusion, CheckpointInfo]:
@@ -86,13 +91,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[UAAFusion, Checkpoint
         CheckpointError: the file is missing, cut off, of another layout or shape.
     """
     with _open(path) as file:
-        info = _parse_info(path, file.metadata())
+        info = parse_description(path, file.metadata())
         try:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise _damaged(path, error) from error
-    model = UAAFusion(info.config)
-    differences = describe_differences(state, model.state_dict())
+    # Compared before it is built: memory is for what the file holds, not for what it claims.
+    with torch.device("meta"):
+        expected = UAAFusion(info.config).state_dict()
+    differences = describe_differences(state, expected)
     if differences:
         raise CheckpointError(
             f"{path}: the weights do not fit the file's own description: {differences}. "
@@ -104,6 +111,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[UAAFusion, Checkpoint
             f"{path}: {len(broken)} weights hold NaN or infinity, first {broken[0]}. "
             "Use an earlier checkpoint"
         )
+    model = UAAFusion(info.config)
     model.load_state_dict(state)
     return model, info
 
@@ -140,16 +148,25 @@ def _damaged(path: str | os.PathLike[str], error: Exception) -> CheckpointError:
     hint = ""
     if Path(path).suffix in (".pth", ".pt"):
         hint = "; a released .pth is converted by `uaafusion import-checkpoint`"
+    if Path(path).suffix == ".onnx":
+        hint = "; an exported .onnx only fuses: give the .safetensors file that it was made from"
     return CheckpointError(
         f"{path}: not a whole safetensors file ({error}). Copy it again, or train or import it "
         f"anew{hint}"
     )
 
 
-def _parse_info(path: str | os.PathLike[str], metadata: dict[str, str] | None) -> CheckpointInfo:
+def parse_description(
+    path: str | os.PathLike[str], metadata: dict[str, str] | None
+) -> CheckpointInfo:
+    """Read the metadata of a model file.
+
+    Raises:
+        CheckpointError: there are none, or they were not written by `description`.
+    """
     if not metadata or METADATA_KEY not in metadata:
         raise CheckpointError(
-            f"{path}: a safetensors file, but without the '{METADATA_KEY}' metadata that "
+            f"{path}: a whole file, but without the '{METADATA_KEY}' metadata that "
             "describes the model; expected one written by this package"
         )
     try:

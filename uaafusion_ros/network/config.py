@@ -14,6 +14,7 @@ ENCODERS = ("mobilenet_v2", "efficientnet_lite0")
 DECODERS = ("deeplab", "pyramid")
 SCORES = ("sigmoid", "softmax")
 ATTENTIONS = ("normalised", "raw", "off")
+ATTENTION_GAINS = ("signed", "magnitude")
 CONTRIBUTIONS = ("completeness", "per_class")
 
 #: Class names and colours (RGB) of the FMB data set, which the released checkpoint was trained on.
@@ -33,6 +34,17 @@ FMB_CLASSES: dict[str, tuple[int, int, int]] = {
     "motorcycle": (160, 60, 220),
     "bicycle": (200, 120, 255),
     "pole": (190, 190, 190),
+}
+
+
+#: A description comes from a file: it must not make a reader build something monstrous.
+LIMITS = {
+    "stages": (1, 100),
+    "channels": (1, 4096),
+    "decoder_channels": (1, 4096),
+    "detail_channels": (0, 4096),
+    "student_channels": (0, 4096),
+    "attribution_steps": (1, 1000),
 }
 
 
@@ -70,6 +82,9 @@ class ModelConfig:
     residual: bool = False
 
     attention: str = "raw"
+    #: What A_k adds up of gradient times change: the paper's ``signed`` product, or its
+    #: ``magnitude``, which neither cancels out over an object nor needs a gradient to be guessed.
+    attention_gain: str = "signed"
     #: Width in pixels (odd) of the box that the gain of A_k is averaged over, twice; 1 is none.
     attention_smoothing: int = 1
     contributions: str = "per_class"
@@ -86,28 +101,35 @@ class ModelConfig:
         _check_choice("decoder", self.decoder, DECODERS)
         _check_choice("scores", self.scores, SCORES)
         _check_choice("attention", self.attention, ATTENTIONS)
+        _check_choice("attention_gain", self.attention_gain, ATTENTION_GAINS)
         _check_choice("contributions", self.contributions, CONTRIBUTIONS)
         _check_choice("output_stride", self.output_stride, (16, 32))
         _check_choice("unshuffle", self.unshuffle, (1, 2, 4))
-        for name in ("stages", "channels", "decoder_channels", "attribution_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name, (least, most) in LIMITS.items():
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} to {most}")
         if self.channels % 2:
             raise ConfigError(f"channels is {self.channels}, expected an even number")
         if self.attention_smoothing < 1 or self.attention_smoothing % 2 == 0:
             raise ConfigError(
                 f"attention_smoothing is {self.attention_smoothing}, expected an odd number >= 1"
             )
-        if self.detail_channels < 0 or (self.detail_channels and self.decoder != "pyramid"):
+        if self.detail_channels and self.decoder != "pyramid":
             raise ConfigError(
                 f"detail_channels is {self.detail_channels} with decoder {self.decoder!r}, "
                 "expected 0, or more with decoder 'pyramid'"
             )
         if self.weight_temperature < 0:
             raise ConfigError(f"weight_temperature is {self.weight_temperature}, expected >= 0")
-        if self.student_channels < 0:
-            raise ConfigError(f"student_channels is {self.student_channels}, expected >= 0")
+        self._check_student()
         self._check_classes()
+
+    def _check_student(self) -> None:
+        if self.student_channels and self.attention != "off" and self.attention_gain == "signed":
+            raise ConfigError(
+                f"student_channels is {self.student_channels} with attention_gain 'signed', "
+                "expected 0, or 'magnitude': the sign of a gradient is not to be guessed"
+            )
 
     def _check_classes(self) -> None:
         if not 2 <= len(self.classes) <= 255:

@@ -67,13 +67,30 @@ class Frame:
             classes = self._segmentation.classes
             return F.one_hot(self._given, classes).permute(0, 3, 1, 2).to(self.start.dtype)
         with torch.no_grad():
-            logits = self._segmentation.classify(self.features, self.start)
-            return self._segmentation.scores(logits)
+            return self._segmentation.scores(self._logits)
 
     @cached_property
     def labels(self) -> Tensor:
         """The regions, R_c where they equal c: int64 [B,H,W]."""
-        return self.guide.argmax(dim=1) if self._given is None else self._given
+        if self._given is not None:
+            return self._given
+        with torch.no_grad():
+            return self._segmentation.class_ids(self._logits)
+
+    @cached_property
+    def _logits(self) -> Tensor:
+        return self._segmentation.classify(self.features, self.start)
+
+
+def pathway_of(model: UAAFusion, frame: Frame) -> PathwayAttention:
+    """Return the A_k that the model's description asks for, before the first stage."""
+    config = model.config
+    return PathwayAttention(
+        model.segmentation,
+        frame.guide,
+        smoothing=config.attention_smoothing,
+        magnitude=config.attention_gain == "magnitude",
+    )
 
 
 class Attribution(Protocol):
@@ -136,11 +153,7 @@ class ExactAttribution:
 
     @cached_property
     def _pathway(self) -> PathwayAttention:
-        return PathwayAttention(
-            self._model.segmentation,
-            self._frame.guide,
-            smoothing=self._model.config.attention_smoothing,
-        )
+        return pathway_of(self._model, self._frame)
 
     def _per_class(self) -> Contributions:
         labels = self._frame.labels

@@ -8,12 +8,13 @@ class is now.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from uaafusion_ros.network.attribution import (
     Contributions,
@@ -24,11 +25,14 @@ from uaafusion_ros.network.attribution import (
     region_areas,
     shares_from_scores,
 )
-from uaafusion_ros.network.exact import Frame
+from uaafusion_ros.network.exact import Frame, pathway_of
 from uaafusion_ros.network.modes import FastSettings
 
 if TYPE_CHECKING:
     from uaafusion_ros.network.unfolding import UAAFusion
+
+#: Takes S and a [B,1,H,W]; returns S(0) for it, [B,C,H,W].
+BlackScorer = Callable[[nn.Module, Tensor], Tensor]
 
 #: Height and width of the thumbnails that tell whether a scene has changed.
 _THUMBNAIL = (12, 16)
@@ -37,9 +41,11 @@ _THUMBNAIL = (12, 16)
 class Fast:
     """Remembers the attribution of one stream of frames."""
 
-    def __init__(self, model: UAAFusion, settings: FastSettings) -> None:
+    def __init__(
+        self, model: UAAFusion, settings: FastSettings, black: BlackScorer | None = None
+    ) -> None:
         self._model, self._settings = model, settings
-        self._black = ScoresOfBlack()
+        self._black = black or ScoresOfBlack()
         self.reset()
 
     def reset(self) -> None:
@@ -48,6 +54,31 @@ class Fast:
         self._size = torch.Size()
         self._thumbnail: Tensor | None = None
         self._kept = _Kept()
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers, of plain values and tensors alone."""
+        shares = self._kept.shares
+        return {
+            "age": self._age,
+            "size": list(self._size),
+            "thumbnail": self._thumbnail,
+            "shares": None if shares is None else [shares.infrared, shares.visible, shares.share],
+            "known": self._kept.known,
+            "weights_are_due": self._kept.weights_are_due,
+            "gates": self._kept.gates,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state` told."""
+        shares = state["shares"]
+        self._age, self._size = state["age"], torch.Size(state["size"])
+        self._thumbnail = state["thumbnail"]
+        self._kept = _Kept(
+            RegionShares(*shares) if shares else None,
+            state["known"],
+            state["weights_are_due"],
+            state["gates"],
+        )
 
     def __call__(self, frame: Frame) -> FastAttribution:
         """See `Mode`."""
@@ -96,7 +127,7 @@ class FastAttribution:
         settings: FastSettings,
         frame: Frame,
         kept: _Kept,
-        black: ScoresOfBlack,
+        black: BlackScorer,
     ) -> None:
         self._model, self._settings, self._frame = model, settings, frame
         self._kept, self._black = kept, black
@@ -105,6 +136,10 @@ class FastAttribution:
 
     def contributions(self) -> Contributions:
         """See `Attribution`."""
+        return self.shares().paint(self._frame.labels)
+
+    def shares(self) -> RegionShares:
+        """What `contributions` paints: kept, or judged anew where that is due."""
         labels, kept = self._frame.labels, self._kept
         present = region_areas(labels, len(self._model.config.classes)) > 0
         if (
@@ -117,7 +152,7 @@ class FastAttribution:
             kept.shares = self._judge(labels, present)
             kept.known = present if kept.known is None else present | kept.known
             kept.weights_are_due = False
-        return kept.shares.paint(labels)
+        return kept.shares
 
     def gate(self, fused_B1HW: Tensor) -> Tensor | None:
         """See `Attribution`."""
@@ -126,11 +161,7 @@ class FastAttribution:
             return None
         if self._stage == 0 and kept.gates is None:
             kept.gates = []
-            self._pathway = PathwayAttention(
-                self._model.segmentation,
-                self._frame.guide,
-                smoothing=self._model.config.attention_smoothing,
-            )
+            self._pathway = pathway_of(self._model, self._frame)
         assert kept.gates is not None
         if self._pathway is not None and len(kept.gates) <= self._settings.gradients:
             attention = self._pathway.update(fused_B1HW)
@@ -147,10 +178,11 @@ class FastAttribution:
                 sources = F.interpolate(sources, scale_factor=1 / scale, mode="area")
                 size = sources.shape[-2:]
                 labels = F.interpolate(labels[:, None].float(), size, mode="nearest")[:, 0].long()
-            infrared, visible = segmentation(sources).chunk(2)
-            black = self._black(segmentation, sources[: len(labels)])
+            scores = segmentation(sources)
+            batch = labels.shape[0]  # unlike len and chunk, an exported graph takes it as it comes
+            black = self._black(segmentation, sources[:batch])
             temperature = self._model.config.weight_temperature
-            shares = shares_from_scores(infrared, visible, black, labels, temperature)
+            shares = shares_from_scores(scores[:batch], scores[batch:], black, labels, temperature)
         earlier = self._kept.shares
         if earlier is None:
             return shares

@@ -1,7 +1,7 @@
 """The modes of attribution by name, and their figures; imports nothing heavy.
 
-exact: the paper's equations (exact.py). fast: the same at a lower price (fast.py). realtime: a
-learned guess without any gradient (student.py).
+exact: the paper's equations (exact.py). fast: the same at a lower price (fast.py). realtime: the
+weights of fast, and a learned guess where to look, without any gradient (student.py).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class ModeError(ValueError):
 
 @dataclass(frozen=True)
 class FastSettings:
-    """The figures of `fast`.
+    """The figures of `fast`, and those by which `realtime` judges the sources.
 
     Raises:
         ModeError: an impossible one.
     """
 
     #: Frames between two renewals of an attribution that nothing else renews.
-    every: int = 5
+    every: int = 10
     #: Mean difference of two thumbnails, in 0..1, that is a change of scene.
     change: float = 0.05
     #: S judges the sources at such a part of their size: 1 whole, 2 half.
@@ -50,13 +50,19 @@ def resolve_mode(name: str, config: ModelConfig) -> str:
     Raises:
         ModeError: an unknown mode, or realtime without a student head.
     """
+    guesses = bool(config.student_channels) and config.attention != "raw"
     if name == AUTO:
-        return "realtime" if config.student_channels else "exact"
+        return "realtime" if guesses else "exact"
     if name not in MODES:
         raise ModeError(f"mode is {name!r}, expected one of {[AUTO, *MODES]}")
     if name == "realtime" and not config.student_channels:
         raise ModeError(
             "mode is realtime, but the model has no student head; train one onto it (`uaafusion "
             "train` with start: MODEL and distill: true), or use exact or fast"
+        )
+    if name == "realtime" and not guesses:
+        raise ModeError(
+            "mode is realtime, but the model's attention is raw, whose scale no head knows; use "
+            "exact or fast, or attention: normalised"
         )
     return name

@@ -1,26 +1,31 @@
-"""Mode `realtime`: a small head says what exact attribution would say; no gradient at run time.
+"""Mode `realtime`: a small head says where exact attention would look; no gradient at run time.
 
-It looks at the pair through the segmentation network: at what that sees in f_0 anyway, and at what
-it sees in both sources at half their size. It is trained with the exact maps of its own model as
-the target (training/distillation_phase.py).
+It reads what the segmentation network sees in f_0 anyway, and says how much S would mind a change
+of each place; what each stage did change is known. It is trained with the exact maps of its own
+model as the target (training/distillation_phase.py). Which source helps which region needs no
+gradient by itself (completeness): two forward passes tell, whose few numbers are kept for some
+frames as mode `fast` keeps them.
 
-Shape legend: B batch, C classes, K stages, N channels, H and W pixels; h and w are 1/8 of them.
+Shape legend: B batch, K stages, N channels, H and W pixels; h and w are 1/8 of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uaafusion_ros.network.attribution import Contributions, RegionShares
+from uaafusion_ros.network.attribution import Contributions, Pathway, RegionShares, gate_of
 from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.exact import Frame
+from uaafusion_ros.network.fast import Fast
 from uaafusion_ros.network.folding import fold, shrink
 from uaafusion_ros.network.memory import Unit
+from uaafusion_ros.network.modes import FastSettings
 from uaafusion_ros.network.segmentation import SegmentationNetwork
 
 if TYPE_CHECKING:
@@ -28,105 +33,150 @@ if TYPE_CHECKING:
 
 #: Pixels between two of the head's outputs; the maps it learns are smooth at this scale.
 STRIDE = 8
-#: The sources are judged at such a part of their size.
-SOURCE_SCALE = 2
 _BLOCKS = 2
+#: Of the logarithm of a gradient, whose scale says nothing; within what half precision holds.
+_GREATEST_LOGARITHM = 8.0
 
 
 class StudentHead(nn.Module):
-    """Predicts the logits of every stage's gate and of every class's weight, at 1/8 of the size."""
+    """Predicts the magnitude of every stage's gradient, up to its scale, at 1/8 of the size.
+
+    A_k grows by the gradient's magnitude times that of f_k - f_{k-1}. The second factor is known at
+    run time, and so only the first is left to be learned.
+    """
 
     def __init__(self, config: ModelConfig, feature_channels: int) -> None:
         super().__init__()
-        channels, classes = config.student_channels, len(config.classes)
-        self._splits = (config.stages, classes)
-        views = 3 * (feature_channels + classes)
-        self.entry = nn.Sequential(nn.Conv2d(views + 2 * STRIDE**2, channels, 1), nn.PReLU())
+        channels = config.student_channels
+        seen = feature_channels + len(config.classes) + 2 * STRIDE**2
+        self.entry = nn.Sequential(nn.Conv2d(seen, channels, 1), nn.PReLU())
         self.blocks = nn.ModuleList(Unit(channels, channels, channels) for _ in range(_BLOCKS))
-        self.exit = nn.Conv2d(channels, sum(self._splits), 1)
-        # An untrained head adds nothing.
-        for parameter in self.exit.parameters():
-            nn.init.zeros_(parameter)
+        self.exit = nn.Conv2d(channels, config.stages, 1)
+        nn.init.zeros_(self.exit.weight)
+        assert self.exit.bias is not None
+        nn.init.zeros_(self.exit.bias)
 
-    def forward(self, views_BNhw: Tensor, images_B2HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Return A_1 … A_K [B,K,h,w] and what to add to the weights' logits [B,C,h,w].
+    def forward(self, view_BNhw: Tensor, images_B2HW: Tensor) -> Tensor:
+        """Return the magnitude of the gradient at f_1, f_2, …, [B,K,h,w], more than 0.
 
         Args:
-            views_BNhw: S's features and scores of f_0 and of both sources.
+            view_BNhw: S's features and scores of f_0.
             images_B2HW: infrared and visible, 0..1.
         """
-        hidden = self.entry(torch.cat((views_BNhw, fold(images_B2HW, STRIDE)), dim=1))
+        hidden = self.entry(torch.cat((view_BNhw, fold(images_B2HW, STRIDE)), dim=1))
         for block in self.blocks:
             hidden = hidden + block(hidden)
-        attention, weights = self.exit(hidden).float().split(self._splits, dim=1)
-        return attention, weights
+        logarithm = self.exit(hidden).float()
+        return logarithm.clamp(-_GREATEST_LOGARITHM, _GREATEST_LOGARITHM).exp()
 
 
 class Realtime:
-    """Every frame by the model's student head."""
+    """Looks where the model's student head says; weighs as mode `fast` does.
 
-    def __init__(self, model: UAAFusion) -> None:
-        self._model = model
+    Args:
+        settings: how often the sources are judged.
+    """
+
+    def __init__(self, model: UAAFusion, settings: FastSettings) -> None:
+        # F_c(black), the same for both sources, is dropped: it costs a pass that only the
+        # contributions would show, and no weight by evidence.
+        self._model, self._fast = model, Fast(model, settings, black=_nothing)
 
     def __call__(self, frame: Frame) -> StudentAttribution:
         """See `Mode`."""
-        return StudentAttribution(self._model, frame)
+        return StudentAttribution(self._model, frame, self._fast(frame).shares)
 
     def reset(self) -> None:
-        """Nothing is kept."""
+        """See `Mode`."""
+        self._fast.reset()
+
+    def state(self) -> dict[str, Any]:
+        """See `Fast`."""
+        return self._fast.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Fast`."""
+        self._fast.restore(state)
+
+
+class RealtimeWithShares:
+    """Realtime mode for one frame whose sources somebody else has judged.
+
+    Args:
+        shares: of every class that has a region in the frame.
+    """
+
+    def __init__(self, model: UAAFusion, shares: RegionShares) -> None:
+        self._model, self._shares = model, shares
+
+    def __call__(self, frame: Frame) -> StudentAttribution:
+        """See `Mode`."""
+        return StudentAttribution(self._model, frame, lambda: self._shares)
+
+    def reset(self) -> None:
+        """See `Mode`; nothing is kept but what was given."""
 
 
 class StudentAttribution:
-    """See `Realtime`."""
+    """See `Realtime`.
 
-    def __init__(self, model: UAAFusion, frame: Frame) -> None:
-        self._model, self._frame = model, frame
-        self._stage = 0
+    Args:
+        shares: returns what the sources were judged at.
+    """
+
+    def __init__(self, model: UAAFusion, frame: Frame, shares: Callable[[], RegionShares]) -> None:
+        self._model, self._frame, self.shares = model, frame, shares
+        self._pathway = Pathway(self._guess)
 
     def contributions(self) -> Contributions:
-        """See `Attribution`. Of the contributions only the shares are known: they add up to 1."""
-        labels = self._frame.labels
-        _, logits = self._predicted
-        classes = torch.arange(logits.shape[1], device=labels.device)[:, None, None]
-        regions = shrink((labels[:, None] == classes).to(logits.dtype), STRIDE)
-        areas = regions.sum(dim=(2, 3))
-        share = ((logits * regions).sum(dim=(2, 3)) / areas.clamp(min=1e-6)).sigmoid()
-        present = areas > 0
-        return RegionShares(share * present, (1 - share) * present, share).paint(labels)
+        """See `Attribution`."""
+        return self.shares().paint(self._frame.labels)
 
     def gate(self, fused_B1HW: Tensor) -> Tensor | None:
         """See `Attribution`."""
-        stage, self._stage = self._stage, self._stage + 1
-        if stage == 0 or self._model.config.attention == "off":
+        form = self._model.config.attention
+        if form == "off":
             return None
-        attention, _ = self._predicted
-        gate = attention[:, stage - 1 : stage].sigmoid()
+        attention = self._pathway.update(fused_B1HW)
+        if attention is None:
+            return None
         height, width = fused_B1HW.shape[-2:]
-        whole = F.interpolate(gate, scale_factor=STRIDE, mode="bilinear", align_corners=False)
+        whole = F.interpolate(
+            gate_of(attention, form), scale_factor=STRIDE, mode="bilinear", align_corners=False
+        )
         return whole[..., :height, :width]
 
+    def _guess(self, stage: int, fused: Tensor, change: Tensor) -> Tensor:
+        """What stage k adds to A_k, [B,1,h,w]."""
+        gain = self._gradients[:, stage - 1 : stage] * shrink(change.abs(), STRIDE)
+        return _smooth(gain, self._model.config.attention_smoothing // STRIDE // 2 * 2 + 1)
+
     @cached_property
-    def _predicted(self) -> tuple[Tensor, Tensor]:
-        """A_1 … A_K [B,K,h,w] and the logits of the weights [B,C,h,w]."""
-        frame, segmentation, head = self._frame, self._model.segmentation, self._model.student
+    def _gradients(self) -> Tensor:
+        head = self._model.student
         assert head is not None, "resolve_mode refuses models without a head"
-        with torch.no_grad():
-            sources = torch.cat((frame.infrared, frame.visible))
-            average = _view(segmentation, frame.features, 1)
-            coarse = segmentation.features(shrink(sources, SOURCE_SCALE))
-            infrared, visible = _view(segmentation, coarse, SOURCE_SCALE).chunk(2)
-        views = torch.cat((average, infrared, visible), dim=1)
-        attention, logits = head(views, torch.cat((frame.infrared, frame.visible), dim=1))
-        temperature = self._model.config.weight_temperature
-        if temperature > 0:
-            # The evidence that was seen; the head corrects what half the size got wrong.
-            classes = logits.shape[1]
-            logits = logits + (infrared - visible)[:, -classes:].float() / temperature
-        return attention, logits
+        frame = self._frame
+        view = _view(self._model.segmentation, frame.features)
+        return head(view, torch.cat((frame.infrared, frame.visible), dim=1))
 
 
-def _view(segmentation: SegmentationNetwork, features: Tensor, scale: int) -> Tensor:
-    """Features and, last, class scores [B,N+C,h,w] of images at 1/`scale` of their size."""
-    scores = segmentation.scores(segmentation.classifier(features))
-    ratio = STRIDE // (scale * segmentation.feature_stride)
-    return shrink(torch.cat((features, scores.to(features.dtype)), dim=1), ratio)
+def _smooth(image_B1hw: Tensor, width: int) -> Tensor:
+    """As `smooth`, for a box of few pixels and in operations that every runtime of graphs has."""
+    for _ in range(2 if width > 1 else 0):
+        image_B1hw = F.avg_pool2d(
+            image_B1hw, width, stride=1, padding=width // 2, count_include_pad=False
+        )
+    return image_B1hw
+
+
+def _nothing(segmentation: nn.Module, like_B1HW: Tensor) -> Tensor:
+    assert isinstance(segmentation, SegmentationNetwork)
+    return torch.zeros_like(like_B1HW).expand(-1, segmentation.classes, -1, -1)
+
+
+@torch.no_grad()
+def _view(segmentation: SegmentationNetwork, features_BNhw: Tensor) -> Tensor:
+    """Features and, last, class scores [B,N+C,h,w]."""
+    scores = segmentation.scores(segmentation.classifier(features_BNhw))
+    both = torch.cat((features_BNhw, scores.to(features_BNhw.dtype)), dim=1)
+    return shrink(both, STRIDE // segmentation.feature_stride)

@@ -38,8 +38,9 @@ class Output(enum.Flag):
     CONTRIBUTIONS = enum.auto()
     ATTENTION = enum.auto()
     LABELS = enum.auto()
+    MASK = enum.auto()
     SCORES = enum.auto()
-    ALL = FUSED | CONTRIBUTIONS | ATTENTION | LABELS | SCORES
+    ALL = FUSED | CONTRIBUTIONS | ATTENTION | LABELS | MASK | SCORES
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class FusionOutput:
     attention_B1HW: sigmoid(A_K) in 0..1, over the whole path f_0 to f_K; one half where it says
         nothing.
     labels_BHW: the regions, argmax of S(f_0), int64.
+    mask_BHW: the class of the highest score of S of the fused image, int64.
     scores_BCHW: S of the fused image.
     """
 
@@ -58,6 +60,7 @@ class FusionOutput:
     contributions: Contributions | None = None
     attention_B1HW: Tensor | None = None
     labels_BHW: Tensor | None = None
+    mask_BHW: Tensor | None = None
     scores_BCHW: Tensor | None = None
 
 
@@ -163,7 +166,7 @@ class UAAFusion(nn.Module):
         resolved = resolve_mode(name, self.config)
         if resolved == "fast":
             return Fast(self, fast)
-        return Realtime(self) if resolved == "realtime" else self.exact
+        return Realtime(self, fast) if resolved == "realtime" else self.exact
 
     def forward(
         self,
@@ -183,21 +186,25 @@ class UAAFusion(nn.Module):
         _check_images(infrared_B1HW, visible_B1HW)
         frame = Frame(self.segmentation, infrared_B1HW, visible_B1HW, regions_BHW)
         attribution = (mode or self.exact)(frame)
-        unfolds = bool(outputs & (Output.FUSED | Output.ATTENTION | Output.SCORES))
+        segments = bool(outputs & (Output.MASK | Output.SCORES))
+        unfolds = segments or bool(outputs & (Output.FUSED | Output.ATTENTION))
         weighs = unfolds and self._has_data_step
-        contributions, fused, gate, scores = None, None, None, None
+        contributions, fused, gate, mask, scores = None, None, None, None, None
         if weighs or Output.CONTRIBUTIONS in outputs:
             contributions = attribution.contributions()
         if unfolds:
             weight = contributions.infrared_weight_B1HW if contributions and weighs else None
             fused, gate = self._unfold(frame, weight, attribution, outputs)
-        if fused is not None and Output.SCORES in outputs:
-            scores = self.segmentation(fused)
+        if fused is not None and segments:
+            logits = self.segmentation.logits(fused)
+            mask = self.segmentation.class_ids(logits) if Output.MASK in outputs else None
+            scores = self.segmentation.scores(logits) if Output.SCORES in outputs else None
         return FusionOutput(
             fused_B1HW=fused if Output.FUSED in outputs else None,
             contributions=contributions if Output.CONTRIBUTIONS in outputs else None,
             attention_B1HW=gate if Output.ATTENTION in outputs else None,
             labels_BHW=frame.labels if Output.LABELS in outputs else None,
+            mask_BHW=mask,
             scores_BCHW=scores,
         )
 

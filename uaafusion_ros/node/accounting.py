@@ -37,6 +37,9 @@ class FrameDrop(str, Enum):
     FAILED = "failed"
     """An unexpected error while the pair was fused or published."""
 
+    OUT_OF_MEMORY = "out_of_memory"
+    """The device had no memory for the pair, nor for a smaller version of it."""
+
     SUPERSEDED = "superseded"
     """A newer pair arrived before the worker was free."""
 
@@ -59,14 +62,16 @@ class _Published(NamedTuple):
     since_receipt: float
     since_stamp: float
     skew: float
+    model: float
+    beside: float
 
 
 @dataclass(frozen=True)
 class Figures:
     """A consistent copy of the counts, and what changed within the window.
 
-    Keys of the counters are ``received/STREAM``, ``drop/STREAM/REASON``, ``flat/STREAM``,
-    ``paired``, ``published`` and ``resets``.
+    Keys of the counters are ``received/STREAM``, ``lost/STREAM``, ``drop/STREAM/REASON``,
+    ``flat/STREAM``, ``repeated/STREAM``, ``paired``, ``published`` and ``resets``.
     """
 
     total: Counter[str]
@@ -77,6 +82,9 @@ class Figures:
     silent_for: dict[str, float | None]
     """Seconds since each stream's last message, None before the first."""
 
+    still_for: dict[str, float]
+    """Seconds, by its stamps, for which each stream's image has been the same; 0 if it changes."""
+
     last_error: dict[str, str]
     """The newest error text for each stream, and for ``output``."""
 
@@ -85,6 +93,12 @@ class Figures:
     """None also where stamps and the node's clock are not comparable."""
 
     median_skew: float | None
+
+    model: Latency | None = None
+    """Time in the model."""
+
+    beside: Latency | None = None
+    """Time that the worker spent on a pair otherwise, from decoding to publishing."""
 
     def rate(self, key: str) -> float:
         """Events a second within the window."""
@@ -130,6 +144,7 @@ class Accounting:
     _total: Counter[str] = field(default_factory=Counter)
     _history: deque[tuple[float, Counter[str]]] = field(default_factory=deque)
     _last_message: dict[str, float] = field(default_factory=dict)
+    _still_for: dict[str, float] = field(default_factory=dict)
     _last_error: dict[str, str] = field(default_factory=dict)
     _published: deque[_Published] = field(default_factory=lambda: deque(maxlen=1000))
     _absorbed: Counter[str] = field(default_factory=Counter)
@@ -143,10 +158,26 @@ class Accounting:
             self._total[f"received/{stream}"] += 1
             self._last_message[stream] = self.clock()
 
+    def lost(self, stream: str, count: int) -> None:
+        """The transport says that messages were lost before they came here; none was received."""
+        with self._lock:
+            self._total[f"lost/{stream}"] += count
+
     def flat(self, stream: str) -> None:
         """A constant image was fused."""
         with self._lock:
             self._total[f"flat/{stream}"] += 1
+
+    def changed(self, stream: str) -> None:
+        """An image differs from the one before."""
+        with self._lock:
+            self._still_for[stream] = 0.0
+
+    def repeated(self, stream: str, seconds: float) -> None:
+        """An image under a new stamp has the pixels of the one before, for so long."""
+        with self._lock:
+            self._total[f"repeated/{stream}"] += 1
+            self._still_for[stream] = seconds
 
     def paired(self) -> None:
         """Pairing found a pair."""
@@ -173,11 +204,25 @@ class Accounting:
             if error:
                 self._last_error["output"] = error
 
-    def published(self, since_receipt: float, since_stamp: float, skew: float) -> None:
-        """A pair was fused and published; times in seconds."""
+    def published(
+        self,
+        since_receipt: float,
+        since_stamp: float,
+        skew: float,
+        model: float = 0.0,
+        beside: float = 0.0,
+    ) -> None:
+        """A pair was fused and published; times in seconds.
+
+        Args:
+            model: spent in the model. beside: spent on the pair otherwise, from decoding to
+                publishing.
+        """
         with self._lock:
             self._total["published"] += 1
-            self._published.append(_Published(self.clock(), since_receipt, since_stamp, skew))
+            self._published.append(
+                _Published(self.clock(), since_receipt, since_stamp, skew, model, beside)
+            )
 
     def absorb(self, drops: Mapping[tuple[str, EnumT], int]) -> list[tuple[str, EnumT]]:
         """Takes over the drops that the current pairing has counted since the last call.
@@ -221,10 +266,13 @@ class Accounting:
                     else None
                     for stream in STREAMS
                 },
+                still_for={stream: self._still_for.get(stream, 0.0) for stream in STREAMS},
                 last_error=dict(self._last_error),
                 since_receipt=_latency([entry.since_receipt for entry in published]),
                 since_stamp=_latency([entry.since_stamp for entry in published], comparable=True),
                 median_skew=_median([entry.skew for entry in published]),
+                model=_latency([entry.model for entry in published if entry.model]),
+                beside=_latency([entry.beside for entry in published if entry.beside]),
             )
 
 

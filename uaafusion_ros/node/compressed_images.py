@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from uaafusion_ros.node.images import ImageError, to_eight_bits, to_grey
+from uaafusion_ros.node.images import (
+    MAXIMUM_PIXELS,
+    ImageError,
+    check_size,
+    to_eight_bits,
+    to_grey,
+)
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage
 
-MAXIMUM_PIXELS = 64_000_000
-"""Larger images are refused before memory is reserved for them (decompression bombs)."""
+MAXIMUM_BYTES = 3 * MAXIMUM_PIXELS
+"""What an image may take when it is decoded."""
 
 TRAILER = 512
 """Bytes in which the end marker must stand; some cameras pad their images."""
@@ -52,13 +58,14 @@ def check_compressed(message: CompressedImage) -> None:
             f"compressed image of {len(message.data)} bytes without its beginning or end; the "
             "data was cut off, check the network and the driver"
         )
-    width, height = size
+    width, height, pixel = size
     if width == 0 or height == 0:
         raise ImageError(f"compressed image of {width}x{height} pixels; check the camera driver")
-    if width * height > MAXIMUM_PIXELS:
+    check_size(width, height)
+    if width * height * pixel > MAXIMUM_BYTES:
         raise ImageError(
-            f"compressed image of {width}x{height} pixels, expected at most {MAXIMUM_PIXELS} "
-            "pixels; publish smaller images"
+            f"compressed image of {width}x{height} pixels of {pixel} bytes, expected at most "
+            f"{MAXIMUM_BYTES} bytes; publish smaller images"
         )
 
 
@@ -96,16 +103,18 @@ def _decompress(message: CompressedImage) -> np.ndarray:
     return array
 
 
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in the IHDR chunk that the PNG format puts first."""
-    if len(data) < 24 or data[12:16] != b"IHDR":
+def _png_size(data: bytes) -> tuple[int, int, int] | None:
+    """Width, height and bytes a pixel by the IHDR chunk that the PNG format puts first."""
+    if len(data) < 26 or data[12:16] != b"IHDR":
         return None
-    width, height = struct.unpack(">II", data[16:24])
-    return width, height
+    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    # PNG's colour types: grey, colour, palette (decoded to colour), grey or colour with alpha.
+    channels = {0: 1, 2: 3, 3: 4, 4: 4, 6: 4}.get(colour, 4)
+    return width, height, channels * (2 if depth == 16 else 1)
 
 
-def _jpeg_size(data: memoryview) -> tuple[int, int] | None:
-    """Width and height in the first start-of-frame segment."""
+def _jpeg_size(data: memoryview) -> tuple[int, int, int] | None:
+    """Width, height and bytes a pixel by the first start-of-frame segment."""
     position = 2
     while position + 9 <= len(data):
         if data[position] != 0xFF:
@@ -116,7 +125,7 @@ def _jpeg_size(data: memoryview) -> tuple[int, int] | None:
             continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", bytes(data[position + 5 : position + 9]))
-            return width, height
+            return width, height, 3
         if marker == 0xD9 or marker == 0xDA:
             return None
         standalone = marker == 0x01 or 0xD0 <= marker <= 0xD7

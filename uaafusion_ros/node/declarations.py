@@ -19,7 +19,7 @@ START = "read once when the node starts"
 
 @dataclass(frozen=True)
 class Declaration:
-    """One parameter: everything that ROS and the README need to know about it."""
+    """One parameter: everything that ROS and the reference need to know about it."""
 
     name: str
     default: Any
@@ -30,7 +30,7 @@ class Declaration:
     """Why it cannot change while the node runs; empty when it can."""
 
     field: str = ""
-    """The field of `PipelineSettings` that it sets, if any."""
+    """The field of `PipelineSettings` that it sets, if any; ``fast.X`` is X of its `fast`."""
 
     def descriptor(self) -> ParameterDescriptor:
         """The declaration in ROS's terms."""
@@ -115,7 +115,7 @@ def unknown_overrides(node: Node) -> dict[str, str]:
         if node.has_parameter(name):
             continue
         near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "see the README for the list"
+        hint = f"did you mean {' or '.join(near)}?" if near else "docs/reference.md has the list"
         sentences[name] = f"unknown parameter {name!r} is ignored; {hint}"
     return sentences
 

@@ -10,9 +10,19 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from uaafusion_ros.node.accounting import STREAMS, Figures, FrameDrop, Latency
+from uaafusion_ros.node.clock_offset import LARGEST
 
 SILENCE = 3.0
 """Seconds without an image after which a topic counts as silent."""
+
+STILL = 1.0
+"""Seconds of one and the same image that a shutter does not explain."""
+
+REPEATED = 0.05
+"""Share of repeated images beyond which they are spoken of."""
+
+OFFSET = 0.004
+"""Seconds of constant skew from which on an offset is suggested."""
 
 
 class Level(IntEnum):
@@ -35,13 +45,14 @@ class Connection:
 
 @dataclass(frozen=True)
 class Misses:
-    """Stamps of images that found no partner lately; times in seconds."""
+    """What stamps say of the cameras' clocks; times in seconds."""
 
     nearest: float | None = None
-    """Distance of the nearest two."""
+    """Distance of the nearest two of the images that found no partner lately."""
 
-    suggested_offset: float | None = None
-    """The ``infrared_offset`` that would bring them together."""
+    ahead: float | None = None
+    """By how much infrared stamps run ahead of visible ones, ``infrared_offset`` applied; None
+    where that is not constant, or unknown."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,11 @@ class Snapshot:
     model_file: str = ""
     model_sha256: str = ""
     device: str = ""
+    notice: str = ""
+    """Why the model does not run where it was wanted; empty if it does."""
+    mode: str = ""
+    """The mode of attribution that serves; of `auto`, what it means for the model."""
+
     reloads: Reloads = Reloads()
     active_for: float = 0.0
     inputs: dict[str, Connection] = field(default_factory=dict)
@@ -79,6 +95,12 @@ class Snapshot:
     misses: Misses = Misses()
     subscribers: dict[str, int] = field(default_factory=dict)
     """Number of subscribers of each output topic."""
+
+    unserved: dict[str, str] = field(default_factory=dict)
+    """Output topics with a subscriber of incompatible QoS, and the policy that differs."""
+
+    shrinkage: str = ""
+    """The smaller size that frames are fused at for want of memory, and why."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +132,8 @@ def _node_status(snapshot: Snapshot) -> Status:
         "model being loaded": snapshot.reloads.loading,
         "model reload failure": snapshot.reloads.failure,
         "device": snapshot.device,
+        "device fallbacks": str(int(bool(snapshot.notice))),
+        "mode": snapshot.mode,
     }
     if snapshot.failure:
         return Status("node", Level.ERROR, snapshot.failure, values)
@@ -119,8 +143,11 @@ def _node_status(snapshot: Snapshot) -> Status:
         message = "inactive: activate the node to fuse images"
     else:
         message = f"{snapshot.state}: {snapshot.model} on {snapshot.device}"
+        message += f", {snapshot.mode}" if snapshot.mode else ""
     if snapshot.reloads.failure:
         return Status("node", Level.WARN, f"{message}; {snapshot.reloads.failure}", values)
+    if snapshot.notice:
+        return Status("node", Level.WARN, f"{message}; {snapshot.notice}", values)
     return Status("node", Level.OK, message, values)
 
 
@@ -134,6 +161,9 @@ def _input_status(snapshot: Snapshot, stream: str) -> Status:
         "received": str(figures.total[f"received/{stream}"]),
         "published": str(figures.total["published"]),
         "pending": str(figures.pending(stream)),
+        "repeated images": str(figures.total[f"repeated/{stream}"]),
+        "image unchanged for (s)": f"{figures.still_for[stream]:.1f}",
+        "lost before the node": str(figures.total[f"lost/{stream}"]),
     }
     values |= {f"dropped: {reason}": str(n) for reason, n in figures.drops(stream).items()}
     level, message = _input_health(snapshot, stream, rate, silent)
@@ -169,20 +199,44 @@ def _input_health(
             f"{unset} images without a stamp in the last {figures.span:.0f} s; have the camera's "
             "driver fill header.stamp with the time of exposure"
         )
-    if repeated := drops.get("duplicate_stamp", 0) + drops.get("out_of_order", 0):
+    if same := drops.get("duplicate_stamp", 0):
         return Level.WARN, (
-            f"{repeated} images with repeated or late stamps in the last {figures.span:.0f} s; "
-            "check that only one publisher serves this topic"
+            f"{same} images with the stamp of the one before in the last {figures.span:.0f} s; the "
+            "camera's driver sends the same image again, or more than one publisher serves "
+            f"{topic}: check that only one publisher does"
+        )
+    if late := drops.get("out_of_order", 0):
+        return Level.WARN, (
+            f"{late} images with late stamps in the last {figures.span:.0f} s; check that only one "
+            f"publisher serves {topic}, and the network"
         )
     if bad := drops.get(FrameDrop.INVALID_IMAGE.value, 0):
         return Level.WARN, (
             f"{bad} of {figures.recent[f'received/{stream}']} images unusable in the last "
             f"{figures.span:.0f} s: {figures.last_error.get(stream, '')}"
         )
+    if lost := figures.recent[f"lost/{stream}"]:
+        return Level.WARN, (
+            f"{lost} images were lost before the node in the last {figures.span:.0f} s; set the "
+            "transport profile (README) for the camera too, and check the load of machine and "
+            "network"
+        )
     if flat := figures.recent[f"flat/{stream}"]:
         return Level.WARN, (
             f"{flat} {stream} images of one constant value in the last {figures.span:.0f} s; "
             "check lens cap, shutter and exposure"
+        )
+    still, repeated = figures.still_for[stream], figures.recent[f"repeated/{stream}"]
+    if still >= STILL:
+        return Level.WARN, (
+            f"the {stream} image has been the same for {still:.0f} s although its stamps go on; "
+            "the camera or its driver hangs, restart it (a shutter takes half a second)"
+        )
+    if repeated > REPEATED * figures.recent["published"]:
+        return Level.OK, (
+            f"{rate:.1f} Hz on {topic}, of which {repeated} images in the last "
+            f"{figures.span:.0f} s repeat the one before: a shutter (flat-field correction), or a "
+            "camera slower than its topic"
         )
     return Level.OK, f"{rate:.1f} Hz on {topic}"
 
@@ -196,6 +250,8 @@ def _pairing_status(snapshot: Snapshot) -> Status:
         "max_skew (ms)": _milliseconds(snapshot.max_skew),
         "infrared_offset (ms)": _milliseconds(snapshot.infrared_offset),
         "nearest unpaired stamps (ms)": _milliseconds(snapshot.misses.nearest),
+        "infrared stamps ahead (ms)": _milliseconds(snapshot.misses.ahead),
+        "suggested infrared_offset (s)": _suggested_offset(snapshot),
         "clock resets": str(figures.total["resets"]),
     }
     level, message = _pairing_health(snapshot)
@@ -212,12 +268,15 @@ def _pairing_health(snapshot: Snapshot) -> tuple[Level, str]:
         level = Level.WARN if pairs else Level.ERROR
         share = f"{lost} of {lost + pairs} images without a partner"
         if nearest is not None and nearest > snapshot.max_skew:
-            offset = snapshot.misses.suggested_offset
-            value = "" if offset is None else f" to {offset:.3f}"
-            return level, (
+            said = (
                 f"{share}: stamps are {nearest * 1e3:.0f} ms apart but max_skew is "
-                f"{snapshot.max_skew * 1e3:.0f} ms; raise max_skew, or set infrared_offset{value} "
-                "if the cameras' clocks differ"
+                f"{snapshot.max_skew * 1e3:.0f} ms"
+            )
+            if remedy := _clock_remedy(snapshot):
+                return level, f"{said}; {remedy}, or raise max_skew if both clocks are right"
+            return level, (
+                f"{said}; raise max_skew, and check that both cameras stamp their images with the "
+                "same clock"
             )
         return level, (
             f"{share}; check that both cameras stamp their images with the same clock, and raise "
@@ -231,10 +290,35 @@ def _pairing_health(snapshot: Snapshot) -> tuple[Level, str]:
     if not figures.total["paired"]:
         return Level.OK, "waiting for the first pair"
     skew = _milliseconds(figures.median_skew)  # unknown while nothing is published
-    return Level.OK, (
-        f"{figures.rate('paired'):.1f} pairs a second"
-        + (f", median skew {skew} ms" if skew else "")
-    )
+    said = f"{figures.rate('paired'):.1f} pairs a second"
+    said += f", median skew {skew} ms" if skew else ""
+    if remedy := _clock_remedy(snapshot):
+        said += f"; {remedy}, if both cameras are triggered together"
+    return Level.OK, said
+
+
+def _clock_remedy(snapshot: Snapshot) -> str:
+    """What to set against a constant offset of the clocks; empty if there is none."""
+    offset, ahead = _suggested_offset(snapshot), snapshot.misses.ahead
+    if ahead is None or abs(ahead) < OFFSET:
+        return ""
+    where = "ahead" if ahead > 0 else "behind"
+    if not offset:
+        hours = f"{abs(ahead) / 3600:.0f} h"
+        return (
+            f"infrared stamps run {hours} {where}, one of the cameras' clocks is not set: check "
+            "their time servers"
+        )
+    size = f"{abs(ahead) * 1e3:.0f} ms" if abs(ahead) < 1 else f"{abs(ahead):.1f} s"
+    return f"infrared stamps run {size} {where}, set infrared_offset: {offset}"
+
+
+def _suggested_offset(snapshot: Snapshot) -> str:
+    ahead = snapshot.misses.ahead
+    if ahead is None or abs(ahead) < OFFSET:
+        return ""
+    offset = snapshot.infrared_offset - ahead
+    return f"{offset:.3f}" if abs(offset) <= LARGEST else ""
 
 
 def _output_status(snapshot: Snapshot) -> Status:
@@ -244,6 +328,8 @@ def _output_status(snapshot: Snapshot) -> Status:
         "published": str(figures.total["published"]),
         **_latency_values("latency since receipt", figures.since_receipt),
         **_latency_values("latency since stamp", figures.since_stamp),
+        **_latency_values("latency in the model", figures.model),
+        **_latency_values("latency beside the model", figures.beside),
         **{f"subscribers: {topic}": str(n) for topic, n in snapshot.subscribers.items()},
     }
     level, message = _output_health(snapshot)
@@ -255,7 +341,12 @@ def _output_health(snapshot: Snapshot) -> tuple[Level, str]:
     drops = figures.drops("visible", recent=True)
     bad = sum(
         drops.get(reason.value, 0)
-        for reason in (FrameDrop.UNDECODABLE, FrameDrop.REFUSED, FrameDrop.FAILED)
+        for reason in (
+            FrameDrop.UNDECODABLE,
+            FrameDrop.REFUSED,
+            FrameDrop.FAILED,
+            FrameDrop.OUT_OF_MEMORY,
+        )
     )
     published, superseded = figures.recent["published"], drops.get(FrameDrop.SUPERSEDED.value, 0)
     if bad:
@@ -263,6 +354,14 @@ def _output_health(snapshot: Snapshot) -> tuple[Level, str]:
         return level, (
             f"{bad} pairs could not be fused in the last {figures.span:.0f} s: "
             f"{figures.last_error.get('output', '')}"
+        )
+    if snapshot.shrinkage:
+        return Level.WARN, f"{snapshot.device} ran out of memory: {snapshot.shrinkage}"
+    for topic, policy in snapshot.unserved.items():
+        return Level.WARN, (
+            f"a subscriber of {topic} asks for QoS that is not offered ({policy}) and gets "
+            f"nothing; set qos_overrides.{topic}.publisher.{policy.lower()}, or change "
+            "the subscriber"
         )
     if not any(snapshot.subscribers.values()):
         return Level.OK, "nobody subscribes to an output, so nothing is computed"

@@ -10,13 +10,21 @@ from rclpy.node import Node
 
 from uaafusion_ros.node.diagnostics import Level, Snapshot, Status, diagnose
 
+DIAGNOSTICS_TOPIC = "/diagnostics"
+DIAGNOSTICS_DEPTH = 10
+"""Messages of it that are kept for a slow subscriber."""
+
 
 class DiagnosticsReporter:
     """Publishes diagnostics of a node on /diagnostics."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Two instances in different namespaces share the topic.
+        self._name = node.get_fully_qualified_name().strip("/")
+        self._publisher = node.create_publisher(
+            DiagnosticArray, DIAGNOSTICS_TOPIC, DIAGNOSTICS_DEPTH
+        )
         self._levels: dict[str, Level] = {}
 
     def report(self, snapshot: Snapshot) -> None:
@@ -24,9 +32,7 @@ class DiagnosticsReporter:
         statuses = diagnose(snapshot)
         self._log_changes(statuses)
         now = self._node.get_clock().now().to_msg()
-        self._publisher.publish(
-            diagnostic_array(statuses, self._node.get_name(), snapshot.device, now)
-        )
+        self._publisher.publish(diagnostic_array(statuses, self._name, snapshot.device, now))
 
     def _log_changes(self, statuses: Sequence[Status]) -> None:
         """For those who watch no diagnostics; the node logs its own failures itself."""

@@ -27,7 +27,7 @@ from uaafusion_ros.node.diagnostics import Misses, Snapshot
 from uaafusion_ros.node.diagnostics_message import DiagnosticsReporter
 from uaafusion_ros.node.inputs import Inputs
 from uaafusion_ros.node.model_swap import ModelSwap
-from uaafusion_ros.node.parameters import DECLARATIONS, read_settings, refusal
+from uaafusion_ros.node.parameters import DECLARATIONS, NodeSettings, read_settings, refusal
 from uaafusion_ros.node.throttling import ThrottledWarnings
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class FusionNode(LifecycleNode):
 
     def _load_model(self, model: str) -> FusionPipeline:
         """The warmed-up model of a value of the parameter; called on any thread."""
-        from uaafusion_ros.inference.models import check_model
+        from uaafusion_ros.inference.opening import check_model
         from uaafusion_ros.inference.pipeline import FusionPipeline
 
         settings, serving = self._settings, self._pipeline
@@ -164,7 +164,10 @@ class FusionNode(LifecycleNode):
             device=settings.device,
             precision=settings.precision,
             settings=settings.frame.pipeline,
+            providers=settings.providers,
         )
+        if pipeline.notice:
+            self.get_logger().warning(pipeline.notice)
         size = serving.frame_size if serving is not None else None
         pipeline.warm_up(*(size or WARM_UP_SIZE))
         return pipeline
@@ -262,6 +265,7 @@ class FusionNode(LifecycleNode):
             reason = refusal(changes, self._state)
             settings = read_settings(self, changes)
             reason = reason or self._swap.objection(settings.model)
+            reason = reason or self._mode_objection(settings)
         except ParameterError as error:
             reason = str(error)
         if reason:
@@ -272,6 +276,16 @@ class FusionNode(LifecycleNode):
             self._worker.change(settings.frame)
             self._inputs.change(settings)
         return SetParametersResult(successful=True)
+
+    def _mode_objection(self, settings: NodeSettings) -> str:
+        """Why the model that serves cannot work in the mode asked for; empty if it can."""
+        if self._pipeline is None:
+            return ""
+        try:
+            self._pipeline.resolve_mode(settings.frame.pipeline.mode)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def _report_unknown_parameters(self, *, with_qos: bool) -> None:
         """Warns of overrides that nothing takes; QoS ones are known once topics are subscribed."""
@@ -292,6 +306,8 @@ class FusionNode(LifecycleNode):
             model_file=str(file.path) if file else "",
             model_sha256=file.sha256 if file else "",
             device=self._pipeline.device if self._pipeline else settings.device,
+            notice=self._pipeline.notice if self._pipeline else "",
+            mode=self._pipeline.mode if self._pipeline else settings.frame.pipeline.mode,
             reloads=self._swap.reloads(),
             active_for=time.monotonic() - self._active_since,
             inputs={stream: inputs.connection(stream) for stream in STREAMS} if inputs else {},
@@ -299,4 +315,15 @@ class FusionNode(LifecycleNode):
             infrared_offset=settings.infrared_offset / 1e9,
             misses=inputs.misses() if inputs else Misses(),
             subscribers=self._outputs.subscribers() if self._outputs else {},
+            unserved=self._outputs.unserved() if self._outputs else {},
+            shrinkage=_shrinkage(self._pipeline),
         )
+
+
+def _shrinkage(pipeline: FusionPipeline | None) -> str:
+    if pipeline is None or pipeline.shrinkage is None:
+        return ""
+    return (
+        f"fused at {pipeline.shrinkage.side} pixels ({pipeline.shrinkage.reason}); end other "
+        "programs on it, or set max_side to stay there; the full size is tried again every minute"
+    )

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from std_msgs.msg import Header
 
 
+MAXIMUM_PIXELS = 64_000_000
+"""Larger images are refused before memory is reserved for them (decompression bombs)."""
+
+
 class ImageError(ValueError):
     """An image message that cannot be used; says what was found, expected and what to do."""
 
@@ -34,6 +38,9 @@ class Encoding(NamedTuple):
     channels: int
     to_bgr: int | None = None
     """OpenCV conversion code to BGR, None when the channels are BGR or grey already."""
+
+    mosaic: tuple[int, int] = (1, 1)
+    """Columns and rows of the pattern in which colours are interleaved; sizes are multiples."""
 
 
 ENCODINGS = {
@@ -47,6 +54,24 @@ ENCODINGS = {
     "rgb8": Encoding("u1", 3, cv2.COLOR_RGB2BGR),
     "bgra8": Encoding("u1", 4, cv2.COLOR_BGRA2BGR),
     "rgba8": Encoding("u1", 4, cv2.COLOR_RGBA2BGR),
+    "bgr16": Encoding("u2", 3),
+    "rgb16": Encoding("u2", 3, cv2.COLOR_RGB2BGR),
+    # ROS names a Bayer pattern by its first two rows, OpenCV by the second row from the second
+    # column on.
+    **{
+        f"bayer_{pattern}{bits}": Encoding(f"u{bits // 8}", 1, code, (2, 2))
+        for pattern, code in {
+            "rggb": cv2.COLOR_BayerBG2BGR,
+            "bggr": cv2.COLOR_BayerRG2BGR,
+            "gbrg": cv2.COLOR_BayerGR2BGR,
+            "grbg": cv2.COLOR_BayerGB2BGR,
+        }.items()
+        for bits in (8, 16)
+    },
+    "uyvy": Encoding("u1", 2, cv2.COLOR_YUV2BGR_UYVY, (2, 1)),
+    "yuv422": Encoding("u1", 2, cv2.COLOR_YUV2BGR_UYVY, (2, 1)),
+    "yuyv": Encoding("u1", 2, cv2.COLOR_YUV2BGR_YUY2, (2, 1)),
+    "yuv422_yuy2": Encoding("u1", 2, cv2.COLOR_YUV2BGR_YUY2, (2, 1)),
 }
 
 
@@ -66,7 +91,14 @@ def check_image(message: Image) -> None:
     if encoding is None:
         if not _cv_bridge_knows(message.encoding):
             raise _unknown_encoding(message.encoding)
+        check_size(width, height)
         return
+    columns, rows = encoding.mosaic
+    if width % columns or height % rows:
+        raise ImageError(
+            f"image of {width}x{height} pixels of {message.encoding}, expected multiples of "
+            f"{columns} and {rows}; check the camera driver's image size"
+        )
     row = width * encoding.channels * np.dtype(encoding.dtype).itemsize
     if step < row:
         raise ImageError(
@@ -79,6 +111,20 @@ def check_image(message: Image) -> None:
             f"{length} bytes of data, expected {longest} for {height} rows of {step} bytes; "
             "check that height, step and data of the driver agree"
         )
+    check_size(width, height)
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuses an image of more than ``MAXIMUM_PIXELS``.
+
+    Raises:
+        ImageError: with the size found.
+    """
+    if width * height > MAXIMUM_PIXELS:
+        raise ImageError(
+            f"image of {width}x{height} pixels, expected at most {MAXIMUM_PIXELS} pixels; "
+            "publish smaller images"
+        )
 
 
 def image_array(message: Image) -> np.ndarray:
@@ -86,8 +132,8 @@ def image_array(message: Image) -> np.ndarray:
 
     Returns:
         [H, W] or [H, W, channels], uint8, uint16 or float32, in the channel order of the message's
-        encoding; a read-only view where possible. Encodings outside ``ENCODINGS`` come back as
-        cv_bridge's BGR (colour) or as it decodes them (grey).
+        encoding, mosaics as they are; a read-only view where possible. Encodings outside
+        ``ENCODINGS`` come back as cv_bridge's BGR (colour) or as it decodes them (grey).
 
     Raises:
         ImageError: see `check_image`, and whatever cv_bridge refuses.
@@ -112,10 +158,8 @@ def infrared_array(message: Image) -> np.ndarray:
     Raises:
         ImageError: see `image_array`.
     """
-    array = image_array(message)
-    if array.ndim == 2:
-        return array
-    return to_grey(_to_bgr(array, ENCODINGS.get(message.encoding)))
+    array = _to_bgr(image_array(message), ENCODINGS.get(message.encoding))
+    return array if array.ndim == 2 else to_grey(array)
 
 
 def visible_array(message: Image) -> np.ndarray:
@@ -124,9 +168,7 @@ def visible_array(message: Image) -> np.ndarray:
     Raises:
         ImageError: see `image_array`; also a floating point image, whose range is not defined.
     """
-    array = image_array(message)
-    if array.ndim == 3:
-        array = _to_bgr(array, ENCODINGS.get(message.encoding))
+    array = _to_bgr(image_array(message), ENCODINGS.get(message.encoding))
     return to_eight_bits(array, message.encoding)
 
 
@@ -214,7 +256,7 @@ def _through_cv_bridge(message: Image) -> np.ndarray:
 def _to_bgr(array: np.ndarray, encoding: Encoding | None) -> np.ndarray:
     if encoding is None or encoding.to_bgr is None:
         return array
-    return cv2.cvtColor(array, encoding.to_bgr)
+    return cv2.cvtColor(np.ascontiguousarray(array), encoding.to_bgr)
 
 
 def to_grey(bgr: np.ndarray) -> np.ndarray:

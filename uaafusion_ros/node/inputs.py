@@ -10,6 +10,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from uaafusion_ros.node.accounting import STREAMS, Accounting
+from uaafusion_ros.node.camera_info import CAMERA_INFO_TOPICS
 from uaafusion_ros.node.compressed_images import (
     check_compressed,
     compressed_infrared_array,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from uaafusion_ros.node.worker import Decoders, FusionWorker
 
 IMAGE_TOPICS = {"infrared": "infrared/image_raw", "visible": "visible/image_raw"}
-CAMERA_INFO_TOPIC = "visible/camera_info"
 
 RAW_DECODERS: Decoders = {"infrared": infrared_array, "visible": visible_array}
 COMPRESSED_DECODERS: Decoders = {
@@ -84,11 +84,12 @@ class Inputs:
                     self.topics[stream],
                     partial(self._pairing.add, stream=stream),
                     partial(self._on_incompatible_qos, stream),
+                    partial(self._accounting.lost, stream),
                 )
             )
-        self._subscribers.append(
-            subscribe(self._node, CameraInfo, CAMERA_INFO_TOPIC, worker.set_camera_info)
-        )
+        for stream, topic in CAMERA_INFO_TOPICS.items():
+            take = partial(worker.set_camera_info, stream=stream)
+            self._subscribers.append(subscribe(self._node, CameraInfo, topic, take))
 
     def close(self) -> None:
         """Unsubscribes; what still waited for a partner is counted."""

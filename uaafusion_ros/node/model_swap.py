@@ -99,7 +99,7 @@ class ModelSwap:
         """
         if self._serving is None or model in (self._serving, self._wish and self._wish.model):
             return ""
-        from uaafusion_ros.inference.models import check_model
+        from uaafusion_ros.inference.opening import check_model
         from uaafusion_ros.network.checkpoint import CheckpointError
 
         try:

@@ -28,13 +28,13 @@ max_skew that avoids all this.
 
 from __future__ import annotations
 
-import statistics
 from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
+from uaafusion_ros.node.clock_offset import SAMPLES_MINIMUM, ClockOffset, clock_offset
 from uaafusion_ros.node.pairing_solution import Solution
 from uaafusion_ros.node.pairing_stream import HISTORY, Entry, Stream
 
@@ -43,8 +43,8 @@ T = TypeVar("T")
 INFRARED = "infrared"
 VISIBLE = "visible"
 
+DEFAULT_MAX_SKEW = 0.05  # seconds; of the node, and of all that reads recordings
 LOOKAHEAD = 64  # frames that may wait in both streams before the oldest is decided
-OFFSET_SAMPLES_MINIMUM = 8
 
 
 class DropReason(str, Enum):
@@ -127,6 +127,8 @@ class StampPairing(Generic[T]):
         self.recent_skews: deque[int] = deque(maxlen=HISTORY)
         self.recent_misses: deque[int] = deque(maxlen=HISTORY)
         self._misses_since_pair = 0
+        self._arrivals: deque[int] = deque(maxlen=HISTORY)
+        self._arrival: int | None = None
 
     def add_infrared(self, stamp: int, item: T, now: int) -> list[Pair[T]]:
         return self._add(self._infrared, self._visible, stamp, self.infrared_offset, item, now)
@@ -151,17 +153,21 @@ class StampPairing(Generic[T]):
     def pending(self) -> dict[str, int]:
         return {stream.name: len(stream.pending) for stream in self._streams}
 
-    def suggested_infrared_offset(self) -> int | None:
-        """The offset that recent stamps ask for, or None while there are too few.
+    def clock_offset(self) -> ClockOffset | None:
+        """How far infrared stamps are ahead, offset applied; None while too few tell.
 
-        From the skews of pairs or, once pairs fail to appear, from the nearest stamps. Of two
-        steady streams these tell the offset up to whole periods only.
+        From the skews of pairs or, once pairs fail to appear, from the nearest stamps and the times
+        of arrival.
         """
-        without_pairs = self._misses_since_pair >= OFFSET_SAMPLES_MINIMUM
-        samples = self.recent_misses if without_pairs else self.recent_skews
-        if len(samples) < OFFSET_SAMPLES_MINIMUM:
-            return None
-        return self.infrared_offset - round(statistics.median(samples))
+        without_pairs = self._misses_since_pair >= SAMPLES_MINIMUM
+        if without_pairs:
+            return clock_offset(self.recent_misses, self._arrivals)
+        return clock_offset(self.recent_skews, ())
+
+    def suggested_infrared_offset(self) -> int | None:
+        """The `infrared_offset` that `clock_offset` asks for."""
+        found = self.clock_offset()
+        return None if found is None else self.infrared_offset - found.ahead
 
     def _add(
         self, own: Stream[T], other: Stream[T], stamp: int, offset: int, item: T, now: int
@@ -175,6 +181,8 @@ class StampPairing(Generic[T]):
             if own.newest is not None and stamp < own.newest - self._backward_tolerance:
                 pairs = self._reset(own, other)
             refusal = self._refusal(own, other, stamp)
+        if refusal is not DropReason.UNSET_STAMP:
+            self._note_arrival(own, stamp - now)
         if refusal:
             self.drops[own.name, refusal] += 1
         else:
@@ -188,6 +196,21 @@ class StampPairing(Generic[T]):
         while len(own.pending) > self.queue_size:
             pairs += self._decide(own, 0, DropReason.OVERFLOW) + self._settle(now)
         return pairs
+
+    def _note_arrival(self, own: Stream[T], lead: int) -> None:
+        """Compare an infrared frame with the visible ones that arrive before and after it.
+
+        The nearer counts: in a recording played fast, the other is a moment of another time.
+        """
+        own.lead = lead
+        if self._infrared.lead is None or self._visible.lead is None:
+            return
+        difference = self._infrared.lead - self._visible.lead
+        if own is self._infrared:
+            self._arrival = difference
+        elif self._arrival is not None:
+            self._arrivals.append(min(difference, self._arrival, key=abs))
+            self._arrival = None
 
     def _refusal(self, own: Stream[T], other: Stream[T], stamp: int) -> DropReason | None:
         """Why a frame is not taken, if so."""
@@ -214,6 +237,8 @@ class StampPairing(Generic[T]):
             other.stale_left = self.queue_size
         for stream in self._streams:
             stream.forget()
+        self._arrivals.clear()
+        self._arrival = None
         return pairs
 
     def _finish(self, reason: DropReason) -> list[Pair[T]]:

@@ -94,10 +94,10 @@ class PairingFilter(SimpleFilter):
     def misses(self) -> Misses:
         """What the stamps of unpaired images were like lately."""
         misses = self._pairing.recent_misses
-        suggested = self._pairing.suggested_infrared_offset()
+        offset = self._pairing.clock_offset()
         return Misses(
             nearest=min(map(abs, misses)) / SECOND if misses else None,
-            suggested_offset=None if suggested is None else suggested / SECOND,
+            ahead=offset.ahead / SECOND if offset is not None and offset.constant else None,
         )
 
     def close(self) -> None:

@@ -36,6 +36,7 @@ class Stream(Generic[T]):
     def forget(self) -> None:
         self.history: list[int] = []  # recent stamps, sorted
         self.paired_until: int | None = None
+        self.lead: int | None = None  # of the newest frame: stamp minus time of arrival
 
     def insert(self, entry: Entry[T]) -> None:
         insort(self.pending, entry, key=attrgetter("stamp"))

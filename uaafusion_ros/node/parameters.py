@@ -13,8 +13,18 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from uaafusion_ros.inference.errors import SettingsError
-from uaafusion_ros.inference.settings import GAIN_CONTROLS, STRETCHES, PipelineSettings
+from uaafusion_ros.inference.providers import PROVIDERS, ProviderSettings
+from uaafusion_ros.inference.render import OVERLAY_OPACITY
+from uaafusion_ros.inference.settings import (
+    GAIN_CONTROLS,
+    REGISTRATIONS,
+    STRETCHES,
+    PipelineSettings,
+)
+from uaafusion_ros.network.modes import AUTO, MODES, FastSettings, ModeError
+from uaafusion_ros.node.clock_offset import LARGEST
 from uaafusion_ros.node.declarations import START, Declaration, ParameterError, check_value
+from uaafusion_ros.node.pairing import DEFAULT_MAX_SKEW
 
 NO_HOMOGRAPHY = (0.0,) * 9
 """Stands for "no homography": ROS parameters have no None, and empty arrays have no type."""
@@ -23,6 +33,9 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 
 _pipeline = PipelineSettings()
+_providers = ProviderSettings()
+_FAST = "fast."
+"""Begins the fields of `FastSettings`, which is a field of the pipeline's settings itself."""
 
 
 RECONFIGURE = "takes effect on the next configure transition"
@@ -44,6 +57,54 @@ DECLARATIONS = (
         choices=("float32", "float16", "bfloat16"),
         fixed=RECONFIGURE,
     ),
+    Declaration(
+        "providers",
+        _providers.name,
+        "Where onnxruntime runs an exported .onnx model; auto: the first that is installed",
+        choices=PROVIDERS,
+        fixed=RECONFIGURE,
+    ),
+    Declaration(
+        "engine_cache",
+        _providers.engine_cache,
+        "Folder in which TensorRT keeps its engines; empty: ~/.cache/uaafusion/tensorrt",
+        fixed=RECONFIGURE,
+    ),
+    Declaration(
+        "mode",
+        _pipeline.mode,
+        "How attribution is computed; auto: realtime where the model has learned it, else exact",
+        choices=(AUTO, *MODES),
+        field="mode",
+    ),
+    Declaration(
+        "fast.every",
+        _pipeline.fast.every,
+        "Modes fast and realtime: frames between two renewals of the attribution",
+        limits=(1, 1000),
+        field="fast.every",
+    ),
+    Declaration(
+        "fast.change",
+        _pipeline.fast.change,
+        "Modes fast and realtime: difference of thumbnails, in 0..1, that renews it at once",
+        limits=(0.0, 1.0),
+        field="fast.change",
+    ),
+    Declaration(
+        "fast.scale",
+        _pipeline.fast.scale,
+        "Modes fast and realtime: the sources are judged at this part; 1 whole, 2 half",
+        limits=(1, 8),
+        field="fast.scale",
+    ),
+    Declaration(
+        "fast.gradients",
+        _pipeline.fast.gradients,
+        "Mode fast: stages whose gradient is taken; later ones look where the last of them did",
+        limits=(1, 100),
+        field="fast.gradients",
+    ),
     Declaration("autostart", True, "Configure and activate the node when it starts", fixed=START),
     Declaration(
         "input_transport",
@@ -54,7 +115,7 @@ DECLARATIONS = (
     ),
     Declaration(
         "max_skew",
-        0.05,
+        DEFAULT_MAX_SKEW,
         "Largest difference between the stamps of a pair, in seconds",
         limits=(0.0, 10.0),
     ),
@@ -68,7 +129,7 @@ DECLARATIONS = (
         "infrared_offset",
         0.0,
         "Added to infrared stamps before pairing, in seconds; -0.08 for a clock 80 ms ahead",
-        limits=(-3600.0, 3600.0),
+        limits=(-LARGEST, LARGEST),
     ),
     Declaration(
         "queue_size",
@@ -147,14 +208,28 @@ DECLARATIONS = (
         field="max_side",
     ),
     Declaration(
+        "registration",
+        _pipeline.registration,
+        "How infrared pixels find their place: homography, camera_info (both cameras' calibration "
+        "and infrared_rotation), or none: the image is resized",
+        choices=REGISTRATIONS,
+        field="registration",
+    ),
+    Declaration(
         "homography",
         _pipeline.homography or NO_HOMOGRAPHY,
         "Infrared pixel to visible pixel, 9 numbers row by row; all 0: the image is resized",
         field="homography",
     ),
     Declaration(
+        "infrared_rotation",
+        _pipeline.infrared_rotation,
+        "Of the infrared optical frame in the visible one: roll, pitch, yaw in radians",
+        field="infrared_rotation",
+    ),
+    Declaration(
         "overlay_opacity",
-        0.5,
+        OVERLAY_OPACITY,
         "Opacity of the class colours in segmentation/overlay",
         limits=(0.0, 1.0),
     ),
@@ -185,6 +260,7 @@ class NodeSettings:
     model: str
     device: str
     precision: str
+    providers: ProviderSettings
     input_transport: str
     max_skew: int
     max_wait: int
@@ -205,10 +281,16 @@ def read_settings(node: Node, changes: Iterable[Parameter] = ()) -> NodeSettings
         check_value(declaration, values[name])
     fields = {d.field: values[d.name] for d in DECLARATIONS if d.field}
     homography = tuple(float(number) for number in fields["homography"])
+    fields["infrared_rotation"] = tuple(map(float, fields["infrared_rotation"]))
     fields["homography"] = None if homography == NO_HOMOGRAPHY else homography
+    fast = {
+        field.removeprefix(_FAST): fields.pop(field)
+        for field in list(fields)
+        if field.startswith(_FAST)
+    }
     try:
-        pipeline = PipelineSettings(**fields)
-    except SettingsError as error:
+        pipeline = PipelineSettings(fast=FastSettings(**fast), **fields)
+    except (ModeError, SettingsError) as error:
         raise ParameterError(
             f"{error}; parameters that depend on each other are set in one atomic call"
         ) from error
@@ -216,6 +298,7 @@ def read_settings(node: Node, changes: Iterable[Parameter] = ()) -> NodeSettings
         model=values["model"],
         device=values["device"],
         precision=values["precision"],
+        providers=ProviderSettings(values["providers"], values["engine_cache"]),
         input_transport=values["input_transport"],
         max_skew=round(values["max_skew"] * SECOND),
         max_wait=round(values["max_wait"] * SECOND),

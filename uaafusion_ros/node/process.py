@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from uaafusion_ros.inference.threads import let_waiting_threads_sleep
+from uaafusion_ros.node.leaving import leave_ros
+from uaafusion_ros.node.stop_request import StopRequest, ignore_signals, on_signals
 from uaafusion_ros.node.transport import use_image_transport
 
 GRACE = 0.5
@@ -42,7 +44,15 @@ def run(
     Returns:
         the exit status: 0, or 1 after an error, which has been logged.
     """
-    _on_signals(lambda: os._exit(0))  # nothing has begun that would have to be ended
+    try:
+        return _run(load, args)
+    finally:
+        ignore_signals()
+
+
+def _run(load: Callable[[], Callable[[Stop], RunnableNode]], args: Sequence[str] | None) -> int:
+    on_signals(lambda: os._exit(0))  # nothing has begun that would have to be ended
+    let_waiting_threads_sleep()
     create_node = load()
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
@@ -51,21 +61,25 @@ def run(
 
     from uaafusion_ros.node.declarations import ParameterError
 
-    stop = threading.Event()
-    _on_signals(stop.set)
+    stop = StopRequest()
+    on_signals(stop.set)
     try:
         use_image_transport()
     except FileNotFoundError as error:
         print(f"images may get lost between processes: {error}", file=sys.stderr)
-    rclpy.init(
-        args=None if args is None else list(args),
-        signal_handler_options=SignalHandlerOptions.NO,
-    )
+    try:
+        rclpy.init(
+            args=None if args is None else list(args),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except RuntimeError as error:  # an argument or a parameter file that ROS cannot read
+        print(error, file=sys.stderr)
+        return 1
     try:
         node = create_node(stop.set)
     except ParameterError as error:
         get_logger("uaafusion_ros").fatal(str(error))
-        rclpy.shutdown()
+        leave_ros(status=1)
         return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -73,17 +87,17 @@ def run(
     spinner.start()
     stop.wait()
     _finish(node, executor, spinner)
-    rclpy.shutdown()
+    leave_ros(node, status=spinner.status)
     return spinner.status
 
 
 class _Spinner(threading.Thread):
     """Spins an executor; an exception in a callback ends it and sets ``stop``."""
 
-    def __init__(self, executor: Any, stop: threading.Event) -> None:
+    def __init__(self, executor: Any, stop: StopRequest) -> None:
         super().__init__(name="executor", daemon=True)
         self._executor = executor
-        self._stop_event = stop
+        self._stop_request = stop
         self.status = 0
 
     def run(self) -> None:
@@ -92,14 +106,14 @@ class _Spinner(threading.Thread):
         try:
             # Not `spin`, which can only be ended by destroying what it waits for; nor does waking
             # the executor make it return.
-            while not self._stop_event.is_set():
+            while not self._stop_request.is_set():
                 self._executor.spin_once(timeout_sec=0.1)
         except ExternalShutdownException:
             pass
         except Exception:
             traceback.print_exc()
             self.status = 1
-        self._stop_event.set()
+        self._stop_request.set()
 
 
 def _finish(node: Any, executor: Any, spinner: _Spinner) -> None:
@@ -112,9 +126,3 @@ def _finish(node: Any, executor: Any, spinner: _Spinner) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(spinner.status)
-    node.destroy_node()
-
-
-def _on_signals(act: Callable[[], object]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: act())

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from functools import partial
+from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import (
+    QoSDurabilityPolicy,
+    QoSProfile,
+    QoSReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
-from uaafusion_ros.inference.pipeline import FusionResult, Product
-from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
-from uaafusion_ros.network.config import class_list
+from uaafusion_ros.inference.pipeline import FusionResult
 from uaafusion_ros.node.camera_info import fused_camera_info
 from uaafusion_ros.node.images import image_message
-from uaafusion_ros.node.subscribers import OVERRIDABLE
-
-NOTHING = Product(0)
-
-
-class Output(Enum):
-    """Topics that follow the frames, with the products each is made of."""
-
-    FUSED = ("~/fused/image", Product.FUSED)
-    CAMERA_INFO = ("~/fused/camera_info", NOTHING)
-    MASK = ("~/segmentation/mask", Product.MASK)
-    MASK_OVERLAY = ("~/segmentation/overlay", Product.FUSED | Product.MASK)
-    ATTRIBUTION = (
-        "~/attribution/overlay",
-        Product.FUSED | Product.WEIGHT | Product.ATTENTION,
-    )
-    WEIGHT = ("~/attribution/infrared_weight", Product.WEIGHT)
-
-    def __init__(self, topic: str, products: Product) -> None:
-        self.topic = topic
-        self.products = products
-
-
-CLASSES_TOPIC = "~/segmentation/classes"
+from uaafusion_ros.node.outputs import CLASSES_TOPIC, OUTPUT_DEPTH, Output, classes_json, picture
+from uaafusion_ros.node.subscribers import OVERRIDABLE, PublisherEventCallbacks
 
 
 @dataclass(frozen=True)
@@ -73,14 +54,18 @@ class Publishers:
     ) -> None:
         self._node = node
         self._described = tuple(classes), tuple(palette)
+        self._refused: dict[Output, str] = {}
         # Reliable: RViz and recorders that ask for reliable topics would get nothing otherwise,
         # and best-effort subscribers are served all the same.
         self._publishers = {
             output: node.create_lifecycle_publisher(
                 CameraInfo if output is Output.CAMERA_INFO else Image,
                 output.topic,
-                QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE),
+                QoSProfile(depth=OUTPUT_DEPTH, reliability=QoSReliabilityPolicy.RELIABLE),
                 qos_overriding_options=QoSOverridingOptions(OVERRIDABLE),
+                event_callbacks=PublisherEventCallbacks(
+                    incompatible_qos=partial(self._on_incompatible_qos, output)
+                ),
             )
             for output in Output
         }
@@ -101,6 +86,19 @@ class Publishers:
             for publisher in self._publishers.values()
         }
 
+    def unserved(self) -> dict[str, str]:
+        """Topics with a subscriber of incompatible QoS, and the policy in which it differs."""
+        topics = {}
+        for output, policy in list(self._refused.items()):
+            publisher = self._publishers[output]
+            # The graph shows all who subscribe, the publisher knows those that it serves.
+            wanted = self._node.count_subscribers(publisher.topic_name)
+            if wanted > publisher.get_subscription_count():
+                topics[publisher.topic_name] = policy
+            else:
+                del self._refused[output]
+        return topics
+
     def requested(self, *, camera_info: bool) -> frozenset[Output]:
         """Outputs that somebody subscribes to and that can be made now.
 
@@ -116,8 +114,7 @@ class Publishers:
 
     def publish_classes(self) -> None:
         """Latches names and colours of the classes, as JSON, for all who read masks."""
-        description = class_list(*self._described)
-        self._classes_publisher.publish(String(data=json.dumps(description)))
+        self._classes_publisher.publish(String(data=classes_json(*self._described)))
 
     def describe(self, classes: Sequence[str], palette: Sequence[tuple[int, int, int]]) -> None:
         """Follows another model: the masks take its colours, and if the list differs it is latched.
@@ -158,25 +155,14 @@ class Publishers:
         for publisher in (*self._publishers.values(), self._classes_publisher):
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
+        self._refused.clear()
+
+    def _on_incompatible_qos(self, output: Output, event: Any) -> None:
+        self._refused[output] = qos_policy_name_from_kind(event.last_policy_kind)
 
     def _message(
         self, output: Output, result: FusionResult, header: Header, opacity: float
     ) -> Image | None:
-        fused, mask = result.fused, result.mask
-        weight, attention = result.infrared_weight, result.attention
-        if output is Output.FUSED and fused is not None:
-            return image_message(fused, "bgr8", header)
-        if output is Output.MASK and mask is not None:
-            return image_message(mask, "mono8", header)
-        if output is Output.WEIGHT and weight is not None:
-            return image_message(weight, "32FC1", header)
-        if output is Output.MASK_OVERLAY and fused is not None and mask is not None:
-            _, palette = self._described
-            overlay = mask_overlay(fused, mask, palette, opacity)
-            return image_message(overlay, "bgr8", header)
-        if output is Output.ATTRIBUTION and not (
-            fused is None or weight is None or attention is None
-        ):
-            overlay = attribution_overlay(fused, weight, attention)
-            return image_message(overlay, "bgr8", header)
-        return None
+        _, palette = self._described
+        made = picture(output, result, palette, opacity)
+        return None if made is None else image_message(*made, header)

@@ -15,30 +15,20 @@ import importlib
 import json
 import queue
 import shutil
-import signal
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from uaafusion_ros.bag_writer import new_writer, offered_qos
+from uaafusion_ros.node.leaving import leave_ros
+from uaafusion_ros.node.stop_request import StopRequest, ignore_signals, on_signals
 from uaafusion_ros.node.transport import use_image_transport
-
-BAG_VERSION: Final = 8
-"""Of rosbag2's metadata: the newest that Humble and Iron read as well as Jazzy and later."""
 
 QUEUE_DEPTH = 200
 """Messages of each topic that DDS may keep for us while we are not scheduled."""
@@ -74,10 +64,7 @@ class BagWriter:
         self._unfinished = path.parent / UNFINISHED
         shutil.rmtree(self._unfinished, ignore_errors=True)
         self._folder = self._unfinished / path.stem
-        self._writer = Writer(self._folder, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
-        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._writer.set_custom_data("recorded_by", "uaafusion demo")
-        self._writer.open()
+        self._writer = new_writer(self._folder, {"recorded_by": "uaafusion demo"})
         self._types = get_typestore(Stores.LATEST)
         self._connections: dict[str, Any] = {}
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
@@ -90,7 +77,7 @@ class BagWriter:
             topic,
             type_name,
             typestore=self._types,
-            offered_qos_profiles=[_offered_qos(latched=latched)],
+            offered_qos_profiles=[offered_qos(latched=latched)],
         )
 
     def start(self) -> None:
@@ -124,41 +111,45 @@ class BagWriter:
             self.failure = error
 
 
-def _offered_qos(*, latched: bool) -> Qos:
-    """What ``ros2 bag play`` shall offer: reliable, and latched where the original was."""
-    unlimited = QosTime(0, 0)
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=10,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=unlimited,
-        lifespan=unlimited,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=unlimited,
-        avoid_ros_namespace_conventions=False,
-    )
+class NoBag:
+    """Takes messages as a `BagWriter` does, and keeps none: for measuring."""
+
+    failure: Exception | None = None
+
+    def add_topic(self, topic: str, type_name: str, *, latched: bool) -> None:
+        """See `BagWriter`."""
+
+    def start(self) -> None:
+        """See `BagWriter`."""
+
+    def write(self, topic: str, received: int, data: bytes) -> None:
+        """See `BagWriter`."""
+
+    def close(self) -> None:
+        """See `BagWriter`."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Records until SIGINT or SIGTERM; returns the exit status."""
     options = _options(args)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopRequest()
+    on_signals(stop.set)
     try:
-        bag = BagWriter(options.bag)
-        _record(options, bag, stop)
+        bag: BagWriter | NoBag = BagWriter(options.bag) if options.bag else NoBag()
+        node = _record(options, bag, stop)
         bag.close()
+        leave_ros(node)
     except OSError as error:
         print(f"recorder: {error}", file=sys.stderr)
         return 1
+    finally:
+        ignore_signals()
     return 0
 
 
 def _options(args: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="recorder", description="Records topics into an MCAP bag")
-    parser.add_argument("--bag", type=Path, required=True, help="the .mcap file to write")
+    parser.add_argument("--bag", type=Path, help="the .mcap file to write; none: only count")
     for name, kind in (("--topic", "a topic"), ("--latched-topic", "a transient-local topic")):
         parser.add_argument(
             name, nargs=2, metavar=("TOPIC", "TYPE"), action="append", default=[], help=kind
@@ -166,7 +157,8 @@ def _options(args: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
-def _record(options: argparse.Namespace, bag: BagWriter, stop: threading.Event) -> None:
+def _record(options: argparse.Namespace, bag: BagWriter | NoBag, stop: StopRequest) -> Any:
+    """Records until it is told to stop; returns the node."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
@@ -187,12 +179,16 @@ def _record(options: argparse.Namespace, bag: BagWriter, stop: threading.Event) 
     while not stop.is_set() and bag.failure is None:
         executor.spin_once(timeout_sec=_POLL)
     executor.shutdown()
-    node.destroy_node()
-    rclpy.shutdown()
+    return node
 
 
 def _subscribe(
-    node: Any, bag: BagWriter, counts: Counter[str], topic: str, type_name: str, latched: bool
+    node: Any,
+    bag: BagWriter | NoBag,
+    counts: Counter[str],
+    topic: str,
+    type_name: str,
+    latched: bool,
 ) -> None:
     from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 

@@ -28,6 +28,9 @@ from uaafusion_ros.node.replay_sources import FolderSource, ImageSource, SourceE
 from uaafusion_ros.node.subscribers import OVERRIDABLE
 from uaafusion_ros.node.throttling import ThrottledWarnings
 
+REPLAY_DEPTH = 10
+"""Messages of a topic that its publisher keeps for a slow subscriber."""
+
 SETTLING = 0.5
 """Seconds between the first sight of a subscriber and the first image: discovery is not symmetric,
 the subscriber may still be looking for us."""
@@ -108,7 +111,7 @@ class CameraReplay(Node):
         return self.create_publisher(
             message_type,
             topic,
-            QoSProfile(depth=10, reliability=QoSReliabilityPolicy.RELIABLE),
+            QoSProfile(depth=REPLAY_DEPTH, reliability=QoSReliabilityPolicy.RELIABLE),
             qos_overriding_options=QoSOverridingOptions(OVERRIDABLE),
         )
 

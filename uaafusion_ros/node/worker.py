@@ -12,14 +12,18 @@ import numpy as np
 from rclpy.clock import Clock
 from sensor_msgs.msg import CameraInfo
 
-from uaafusion_ros.inference.errors import FrameError
+from uaafusion_ros.inference.errors import DeviceMemoryError, FrameError
 from uaafusion_ros.inference.pipeline import FusionPipeline
-from uaafusion_ros.node.accounting import Accounting, FrameDrop
+from uaafusion_ros.inference.registration import Cameras
+from uaafusion_ros.node.accounting import STREAMS, Accounting, FrameDrop
+from uaafusion_ros.node.camera_info import CAMERA_INFO_TOPICS, camera_model
 from uaafusion_ros.node.images import ImageError, is_constant
+from uaafusion_ros.node.outputs import Output, needed_products
 from uaafusion_ros.node.pairing import Pair
 from uaafusion_ros.node.pairing_filter import Received
 from uaafusion_ros.node.parameters import SECOND, FrameSettings
-from uaafusion_ros.node.publishers import NOTHING, FrameOrigin, Output, Publishers
+from uaafusion_ros.node.publishers import FrameOrigin, Publishers
+from uaafusion_ros.node.stillness import Stillness
 
 Decoders = Mapping[str, Callable[[Any], np.ndarray]]
 """For each stream, message -> array; raises `ImageError`."""
@@ -51,8 +55,9 @@ class FusionWorker:
         self._clock = clock
         self._warn = warn
         self._applied = self._settings = settings
-        self._camera_info: CameraInfo | None = None
+        self._camera_infos: dict[str, CameraInfo] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._stillness = {stream: Stillness() for stream in STREAMS}
         self._forget = False
         self._mailbox: Pair[Received] | None = None
         self._successors: list[tuple[FusionPipeline, Callable[[], None]]] = []
@@ -106,9 +111,9 @@ class FusionWorker:
         """Has the next frame start anew what is smoothed over time."""
         self._forget = True
 
-    def set_camera_info(self, camera_info: CameraInfo) -> None:
-        """Takes over the visible camera's description."""
-        self._camera_info = camera_info
+    def set_camera_info(self, camera_info: CameraInfo, stream: str) -> None:
+        """Takes over a camera's description."""
+        self._camera_infos[stream] = camera_info
 
     def _run(self) -> None:
         while True:
@@ -139,15 +144,19 @@ class FusionWorker:
     def _handle(self, pair: Pair[Received]) -> None:
         """Fuses and publishes one pair, or drops it with a reason; never raises."""
         try:
-            requested = self._publishers.requested(camera_info=self._camera_info is not None)
+            requested = self._publishers.requested(camera_info="visible" in self._camera_infos)
             if not requested:
                 self._accounting.drop_pair(FrameDrop.NOT_LISTENED.value)
                 return
-            self._fuse(pair, requested)
+            started = time.perf_counter()
+            model = self._fuse(pair, requested)
+            beside = time.perf_counter() - started - model
         except ImageError as error:
             self._drop(FrameDrop.UNDECODABLE, str(error))
         except FrameError as error:
             self._drop(FrameDrop.REFUSED, str(error))
+        except DeviceMemoryError as error:
+            self._drop(FrameDrop.OUT_OF_MEMORY, str(error))
         except Exception as error:
             self._drop(
                 FrameDrop.FAILED,
@@ -159,23 +168,38 @@ class FusionWorker:
                 since_receipt=time.monotonic() - max(pair.infrared.time, pair.visible.time),
                 since_stamp=self._clock.now().nanoseconds / SECOND - pair.visible_stamp / SECOND,
                 skew=pair.skew / SECOND,
+                model=model,
+                beside=beside,
             )
 
-    def _fuse(self, pair: Pair[Received], requested: frozenset[Output]) -> None:
+    def _fuse(self, pair: Pair[Received], requested: frozenset[Output]) -> float:
+        """Returns the seconds that the model took."""
         self._apply_changes()
-        infrared = self._decode("infrared", pair.infrared.message)
-        visible = self._decode("visible", pair.visible.message)
-        products = NOTHING
-        for output in requested:
-            products |= output.products
+        infrared = self._decode("infrared", pair.infrared.message, pair.infrared_stamp)
+        visible = self._decode("visible", pair.visible.message, pair.visible_stamp)
+        products = needed_products(requested)
+        if products and self._applied.pipeline.registration == "camera_info":
+            self._pipeline.look_through(self._cameras(infrared=infrared, visible=visible))
         result = self._pipeline(infrared, visible, products) if products else None
+        if (shrinkage := self._pipeline.shrinkage) is not None:
+            self._warn("memory", f"fused at {shrinkage.side} pixels: {shrinkage.reason}")
         origin = FrameOrigin(
             header=pair.visible.message.header,
             height=visible.shape[0],
             width=visible.shape[1],
-            camera_info=self._camera_info,
+            camera_info=self._camera_infos.get("visible"),
         )
         self._publishers.publish(requested, result, origin, self._applied.overlay_opacity)
+        return result.timings.get("network", 0.0) if result is not None else 0.0
+
+    def _cameras(self, **images: np.ndarray) -> Cameras:
+        infrared, visible = (
+            camera_model(
+                self._camera_infos.get(stream), CAMERA_INFO_TOPICS[stream], *image.shape[:2]
+            )
+            for stream, image in images.items()
+        )
+        return infrared, visible
 
     def _apply_changes(self) -> None:
         settings = self._settings
@@ -186,7 +210,7 @@ class FusionWorker:
             self._forget = False
             self._pipeline.reset()
 
-    def _decode(self, stream: str, message: Any) -> np.ndarray:
+    def _decode(self, stream: str, message: Any, stamp: int) -> np.ndarray:
         try:
             array = self._decoders[stream](message)
         except ImageError as error:
@@ -197,6 +221,11 @@ class FusionWorker:
                 f"{stream} flat",
                 f"{stream} image is constant ({array[0, 0]}); check lens cap, shutter and exposure",
             )
+        still_for = self._stillness[stream](array, stamp)
+        if still_for is None:
+            self._accounting.changed(stream)
+        else:
+            self._accounting.repeated(stream, still_for)
         before = self._shapes.get(stream, array.shape)
         self._shapes[stream] = array.shape
         if before != array.shape:

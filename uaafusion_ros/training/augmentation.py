@@ -41,6 +41,7 @@ class Patch:
     visible: np.ndarray
     infrared: np.ndarray | None
     labels: np.ndarray | None
+    fused: np.ndarray | None = None
 
 
 def random_crop(
@@ -66,14 +67,17 @@ def random_crop(
         patch = resized[top : top + height, left : left + width]
         return np.ascontiguousarray(patch[:, ::-1] if mirrored else patch)
 
-    smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    visible = cut(sample.visible, smooth)
-    infrared = cut(sample.infrared, smooth)
+    def cut_light(image: np.ndarray | None) -> np.ndarray | None:
+        patch = cut(image, cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        return None if patch is None else patch.astype(np.float32) / 255
+
+    visible = cut_light(sample.visible)
     assert visible is not None
     return Patch(
-        visible.astype(np.float32) / 255,
-        None if infrared is None else infrared.astype(np.float32) / 255,
+        visible,
+        cut_light(sample.infrared),
         cut(sample.labels, cv2.INTER_NEAREST),
+        cut_light(sample.fused),
     )
 
 

@@ -49,6 +49,7 @@ class Sample:
     infrared: np.ndarray | None = None
     labels: np.ndarray | None = None
     name: str = ""
+    fused: np.ndarray | None = None
 
 
 class Dataset(Protocol):

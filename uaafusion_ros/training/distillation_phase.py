@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from uaafusion_ros.network.attribution import Contributions
 from uaafusion_ros.network.exact import Attribution, Frame, Mode
+from uaafusion_ros.network.modes import FastSettings
 from uaafusion_ros.network.student import Realtime
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.augmentation import PeoplePaster
@@ -72,19 +73,16 @@ class _DistillationLosses(nn.Module):
         self, infrared: Tensor, visible: Tensor, total: Tensor, share: float
     ) -> dict[str, Tensor]:
         """Return the weighted losses; `share` is this part's share of the step's batch."""
-        wanted = Output.FUSED | Output.ATTENTION | Output.CONTRIBUTIONS
-        exact, learned = _Overheard(self.model.exact), _Overheard(Realtime(self.model))
+        wanted = Output.FUSED | Output.ATTENTION
+        exact = _Overheard(self.model.exact)
         # The target is computed in full precision whatever the student learns in.
         with torch.no_grad(), torch.autocast(infrared.device.type, enabled=False):
             target = self.model(infrared, visible, wanted, mode=exact)
+        learned = _Overheard(Realtime(self.model, FastSettings()), weighed=exact.weighed)
         result = self.model(infrared, visible, wanted, mode=learned)
-        assert result.contributions is not None and target.contributions is not None
         assert result.fused_B1HW is not None and target.fused_B1HW is not None
-        weights = [one.contributions.infrared_weight_B1HW for one in (result, target)]
-        terms = {
-            "weight": (self._settings.weight, F.mse_loss(*weights)),
-            "fused": (self._settings.fused, F.l1_loss(result.fused_B1HW, target.fused_B1HW)),
-        }
+        fused = F.l1_loss(result.fused_B1HW, target.fused_B1HW)
+        terms = {"fused": (self._settings.fused, fused)}
         if exact.gates:
             found, wanted_gates = (torch.cat(one.gates, dim=1) for one in (learned, exact))
             terms["attention"] = (self._settings.attention, F.mse_loss(found, wanted_gates))
@@ -92,10 +90,16 @@ class _DistillationLosses(nn.Module):
 
 
 class _Overheard:
-    """A mode for one frame, whose gates that are not one half are kept for comparison."""
+    """A mode for one frame, of which is kept what it said.
 
-    def __init__(self, mode: Mode) -> None:
-        self._mode = mode
+    gates: those that are not one half. weighed: which source helps which region, if asked.
+
+    Args:
+        weighed: said instead of asking the mode, where it would say the same.
+    """
+
+    def __init__(self, mode: Mode, weighed: Contributions | None = None) -> None:
+        self._mode, self.weighed = mode, weighed
         self.gates: list[Tensor] = []
 
     def __call__(self, frame: Frame) -> Attribution:
@@ -106,7 +110,9 @@ class _Overheard:
         self._mode.reset()
 
     def contributions(self) -> Contributions:
-        return self._attribution.contributions()
+        if self.weighed is None:
+            self.weighed = self._attribution.contributions()
+        return self.weighed
 
     def gate(self, fused_B1HW: Tensor) -> Tensor | None:
         gate = self._attribution.gate(fused_B1HW)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.output_files import write_image, write_json
+from uaafusion_ros.markdown import markdown_table
 from uaafusion_ros.training.evaluated_model import (
     FAITHFULNESS_SIDE,
     MAPS,
@@ -105,7 +106,9 @@ def _fusion(out: Path, figures: dict[str, Any]) -> Iterator[str]:
         seconds = figures["models"][name]["seconds"] if name in figures["models"] else None
         time = f"{seconds['median']:.3f} / {seconds['p95']:.3f}" if seconds else ""
         rows.append([name, column["kind"], *cells, _bold(column["mean_rank"], lowest), time])
-    yield from _table(("method", "kind", *NAMES, "mean rank", "s a frame, median / p95"), rows)
+    yield from markdown_table(
+        ("method", "kind", *NAMES, "mean rank", "s a frame, median / p95"), rows
+    )
     devices = {model["device"] for model in figures["models"].values()}
     yield (
         f"\nSeconds a frame ({', '.join(sorted(devices))}) are for all products: fused image, "
@@ -147,7 +150,7 @@ def _modes(figures: dict[str, Any]) -> Iterator[str]:
                 f"{seconds['median']:.3f} / {seconds['p95']:.3f}",
             ]
         )
-    yield from _table(
+    yield from markdown_table(
         (
             "model and mode",
             "PSNR, mean / lowest (dB)",
@@ -186,7 +189,7 @@ def _segmentation(out: Path, figures: dict[str, Any]) -> Iterator[str]:
         means = [segmentation[each]["mIoU"] for each in inputs]
         rows.append(["**mean**", *("" if mean is None else f"**{mean:.3f}**" for mean in means)])
         yield f"\n### {name}, {segmentation['images']} labelled pairs\n"
-        yield from _table(("class", *inputs), rows)
+        yield from markdown_table(("class", *inputs), rows)
         picture = f"segmentation_{_file_name(name)}.png"
         plot_segmentation(out / picture, segmentation)
         yield f"\n![IoU of {name} by class and input]({picture})\n"
@@ -236,7 +239,9 @@ def _faithfulness(out: Path, figures: dict[str, Any]) -> Iterator[str]:
             for key, curves in by_map.items()
         ]
         header = ("replaced by", "map", "deletion AUC ↓", "insertion AUC ↑")
-        yield from _table((*header, "attention wins, deletion", "attention wins, insertion"), rows)
+        yield from markdown_table(
+            (*header, "attention wins, deletion", "attention wins, insertion"), rows
+        )
         picture = f"faithfulness_{_file_name(name)}.png"
         plot_curves(out / picture, references)
         yield f"\n![Deletion and insertion curves of {name}]({picture})\n"
@@ -263,11 +268,6 @@ def _problems(figures: dict[str, Any]) -> Iterator[str]:
     if figures["problems"]:
         yield from ("## Left out", "")
         yield from (f"- {text}" for text in figures["problems"])
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    for row in (header, ["---"] * len(header), *rows):
-        yield f"| {' | '.join(row)} |"
 
 
 def _bold(value: float, best: float) -> str:

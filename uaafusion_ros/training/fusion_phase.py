@@ -19,6 +19,7 @@ from uaafusion_ros.training.losses import (
     label_total,
     saliency_loss,
     segmentation_loss,
+    shadow_loss,
     similarity_loss,
 )
 from uaafusion_ros.training.settings import FusionSettings
@@ -135,6 +136,7 @@ class _FusionLosses(nn.Module):
                 lambda: gradient_loss(fused, infrared, visible, signed=weights.signed_gradient),
             ),
             "intensity": (weights.intensity, lambda: intensity_loss(fused, infrared, visible)),
+            "shadow": (weights.shadow, lambda: shadow_loss(fused, infrared, visible)),
             "saliency": (weights.saliency, lambda: saliency_loss(fused, infrared, visible)),
             "similarity": (weights.similarity, lambda: similarity_loss(fused, infrared, visible)),
             "complement": (weights.complement, lambda: complement_loss(fused, infrared, visible)),

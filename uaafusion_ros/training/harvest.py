@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from uaafusion_ros.bag_topics import choose_topics
 from uaafusion_ros.bags import CHECKS, DECODERS, Bag, BagImage
 from uaafusion_ros.inference.errors import FrameError, SettingsError
 from uaafusion_ros.inference.output_files import write_image, write_json
@@ -31,6 +32,7 @@ from uaafusion_ros.inference.thermal import GainControl
 from uaafusion_ros.node.accounting import FrameDrop
 from uaafusion_ros.node.images import ImageError, is_constant
 from uaafusion_ros.node.pairing import Pair, StampPairing
+from uaafusion_ros.offline.pairs import recorded_pairing
 from uaafusion_ros.training.harvest_account import (
     SECOND,
     STREAMS,
@@ -39,13 +41,7 @@ from uaafusion_ros.training.harvest_account import (
     PairDrop,
     split_by_time,
 )
-from uaafusion_ros.training.harvest_plan import HarvestPlan, choose_topics
-
-QUEUE_SIZE = 300
-"""Images of a stream that may wait for the other; both are recorded in the order of receipt."""
-
-FOREVER = 2**62
-"""Nanoseconds; in a recording nothing has to be decided before its end."""
+from uaafusion_ros.training.harvest_plan import HarvestPlan
 
 THUMBNAIL = (32, 24)
 """Width and height at which pairs are compared; noise is averaged out."""
@@ -114,13 +110,7 @@ class _Harvest:
     def read(self, bag: Bag) -> BagAccount:
         account = BagAccount(bag, self._streams)
         plan = self._plan
-        pairing: StampPairing[BagImage] = StampPairing(
-            max_skew=round(plan.max_skew * SECOND),
-            max_wait=FOREVER,
-            queue_size=QUEUE_SIZE,
-            infrared_offset=round(plan.infrared_offset * SECOND),
-            predict=False,
-        )
+        pairing = recorded_pairing(plan.max_skew, plan.infrared_offset)
         self._gain.reset()
         resets = 0
         for pair in self._pairs(bag, pairing, account):

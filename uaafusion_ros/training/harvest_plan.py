@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from uaafusion_ros.bags import Bag, guess_topics, listing
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.settings import PipelineSettings
 
@@ -57,49 +55,3 @@ class HarvestPlan:
             raise SettingsError(f"val_share is {self.val_share}, expected 0 <= share < 1")
         if self.confidence is not None and not 0 < self.confidence <= 1:
             raise SettingsError(f"confidence is {self.confidence}, expected 0 < value <= 1")
-
-
-def choose_topics(bags: list[Bag], infrared: str, visible: str) -> tuple[str, str]:
-    """The topics to read, told from their names where they are not given.
-
-    Raises:
-        SettingsError: a recording lacks one, or the names do not tell; lists what there is.
-    """
-    for bag in bags:
-        for option, name in (("--infrared", infrared), ("--visible", visible)):
-            if name and name not in bag.topics:
-                raise SettingsError(
-                    f"{bag.path} has no image topic {name!r} ({option}). Its image topics are\n"
-                    + listing(bag.topics.values())
-                )
-    known = {name: topic for bag in bags for name, topic in bag.topics.items()}
-    rest = [topic for name, topic in known.items() if name not in (infrared, visible)]
-    guesses = guess_topics(rest)
-    chosen = infrared or guesses[0], visible or guesses[1]
-    for option, choice in zip(("--infrared", "--visible"), chosen, strict=True):
-        lacking = [bag for bag in bags if choice not in bag.topics]
-        if choice is None or lacking:
-            bag = (lacking or bags)[0]
-            raise SettingsError(
-                f"the names of the topics do not tell which images to take; give {option} TOPIC. "
-                f"The image topics of {bag.path} are\n" + listing(bag.topics.values())
-            )
-    if chosen[0] == chosen[1]:
-        raise SettingsError(f"both topics are {chosen[0]!r}, expected two different ones")
-    return chosen[0] or "", chosen[1] or ""
-
-
-def parse_homography(text: str) -> tuple[float, ...] | None:
-    """Nine numbers, separated by commas or spaces, perhaps in brackets.
-
-    Returns:
-        None for "" and for zeros, which mean no homography to the node.
-
-    Raises:
-        SettingsError: not numbers.
-    """
-    try:
-        numbers = tuple(float(part) for part in re.split(r"[\s,\[\]]+", text) if part)
-    except ValueError as error:
-        raise SettingsError(f"homography is {text!r}, expected nine numbers ({error})") from error
-    return numbers if any(numbers) else None

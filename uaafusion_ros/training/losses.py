@@ -17,6 +17,8 @@ _SOBEL = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
 #: Constants of SSIM for images in 0..1, as small as the published figures' (a range of 2 of 255).
 _SSIM_LUMINANCE, _SSIM_CONTRAST = 1e-6, 4e-6
 _SSIM_WINDOW = 7
+_SALIENCY_BETA = 0.1
+_SHADOW_SHARE = 0.4
 
 
 def image_gradient(image_B1HW: Tensor) -> Tensor:
@@ -55,9 +57,22 @@ def intensity_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
     return F.l1_loss(fused, torch.maximum(infrared, visible))
 
 
+def shadow_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
+    """How far the image falls below two fifths of the brighter source; all [B,1,H,W].
+
+    Contrast and saliency are bought cheapest by making what is dark black; what a camera sees in
+    the dark is then lost.
+    """
+    return (_SHADOW_SHARE * torch.maximum(infrared, visible) - fused).relu().mean()
+
+
 def saliency_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
-    """L1 to the fusion by saliency and guided filters; all [B,1,H,W]."""
-    return F.l1_loss(fused, guided_fusion(infrared, visible))
+    """Distance to the fusion by saliency and guided filters; all [B,1,H,W].
+
+    Quadratic up to a tenth of the range: an L1 would take the median of all that pulls at a pixel
+    and leave the other terms without a say.
+    """
+    return F.smooth_l1_loss(fused, guided_fusion(infrared, visible), beta=_SALIENCY_BETA)
 
 
 def similarity_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
 from uaafusion_ros.network.modes import FastSettings
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.datasets import Sample
+from uaafusion_ros.training.kept_images import luminance_tensor
 
 #: Longer side that the pair is shown and computed at.
 _LONGER_SIDE = 320
@@ -27,11 +28,8 @@ def picture_of(model: UAAFusion, sample: Sample, mode: str) -> np.ndarray:
     device = next(model.parameters()).device
     shown = copy.deepcopy(model).eval().requires_grad_(False)
     infrared, visible = (_shrink(image) for image in (sample.infrared, sample.visible))
-    tensors = [
-        torch.from_numpy(image).to(device).float()[None, None] / 255
-        for image in (infrared, visible)
-    ]
-    wanted = Output.ALL & ~Output.SCORES
+    tensors = [luminance_tensor(image, device) for image in (infrared, visible)]
+    wanted = Output.ALL & ~(Output.MASK | Output.SCORES)
     result = shown(*tensors, wanted, mode=shown.mode(mode, FastSettings()))
     fused = (result.fused_B1HW[0, 0].clamp(0, 1) * 255).round().byte().cpu().numpy()
     mask = result.labels_BHW[0].byte().cpu().numpy()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from uaafusion_ros.network.segmentation import SegmentationNetwork
 from uaafusion_ros.training.boxes import MarkedObjects, draw_objects, scores_without
 from uaafusion_ros.training.datasets import Dataset, Sample, read_labels
-from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.kept_images import keep_images, kept_image, luminance_tensor
 
 # By night the visible camera is confidently wrong; it has the smallest say.
 _SAY = {"infrared": 0.35, "average": 0.3, "brightest": 0.2, "visible": 0.15}
@@ -36,8 +34,7 @@ class PseudoLabelledDataset:
     def load(self, index: int) -> Sample:
         """Read one pair and its labels; see `Dataset`."""
         sample = self.pairs.load(index)
-        labels = read_labels(_file(self.folder, index))
-        return Sample(sample.visible, sample.infrared, labels, sample.name)
+        return replace(sample, labels=read_labels(kept_image(self.folder, index)))
 
 
 def write_pseudo_labels(
@@ -59,19 +56,11 @@ def write_pseudo_labels(
         OSError: a label cannot be written.
     """
     network.eval()
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in part:
-        try:
-            sample = dataset.load(index)
-        except DatasetError as error:
-            unreadable(f"{dataset.name}/{index}", str(error))
-            continue
-        assert sample.infrared is not None
-        labels = _labels(network, sample, confidence, objects)
-        data = cv2.imencode(".png", labels)[1].tobytes()
-        temporary = folder / f".{index}.tmp"
-        temporary.write_bytes(data)
-        os.replace(temporary, _file(folder, index))
+
+    def labels(_: int, sample: Sample) -> np.ndarray:
+        return _labels(network, sample, confidence, objects)
+
+    keep_images(dataset, folder, part, unreadable, labels)
 
 
 def _labels(
@@ -107,7 +96,7 @@ def mean_scores(
 ) -> np.ndarray:
     """Return class scores float32 [C,H,W] in 0..1, the mean over cameras, fusions and mirrors."""
     device = next(network.parameters()).device
-    warm, lit = (_image(image, device) for image in (infrared, visible))
+    warm, lit = (luminance_tensor(image, device) for image in (infrared, visible))
     views = torch.cat((warm, (warm + lit) / 2, torch.maximum(warm, lit), lit))
     say = torch.tensor(list(_SAY.values()), device=device)[:, None, None, None]
     scores = (network(views) * say).sum(dim=0)
@@ -119,11 +108,3 @@ def _confident(scores_CHW: np.ndarray, confidence: float) -> np.ndarray:
     ids = scores_CHW.argmax(axis=0)
     ids[scores_CHW.max(axis=0) < confidence] = 0
     return ids.astype(np.uint8)
-
-
-def _image(image: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(image).to(device).float()[None, None] / 255
-
-
-def _file(folder: Path, index: int) -> Path:
-    return folder / f"{index}.png"

@@ -16,6 +16,7 @@ from uaafusion_ros.training.boxes import read_boxes
 from uaafusion_ros.training.datasets import Dataset
 from uaafusion_ros.training.distributed import Processes
 from uaafusion_ros.training.errors import TrainingError
+from uaafusion_ros.training.fused_views import fuse_pairs, with_fused_views
 from uaafusion_ros.training.layers import prepare_layers
 from uaafusion_ros.training.mixture import Mixture, Unreadable
 from uaafusion_ros.training.phase_data import shares_of, with_pseudo_labels, write_labels
@@ -163,8 +164,14 @@ class _Run:
             datasets = with_pseudo_labels(datasets, self._out / "pseudo_labels" / name)
         weights = {key: value.weight for key, value in self._settings.data.items()}
         shares = shares_of(name, settings, datasets, weights)
+        used = [one for one in datasets if shares.get(one.name, 0) > 0]
         if not resumed and name in LABELLING_PHASES:
-            self._label(name, [one for one in datasets if shares.get(one.name, 0) > 0])
+            self._label(name, used)
+        if isinstance(phase, SegmentationPhase):
+            views = self._out / "fused_views" / name
+            datasets = with_fused_views(datasets, self._settings.data, views)
+            if not resumed:
+                self._fuse(views, used)
         if self._watch is not None:
             self._watch.begin(name, settings.steps, self._progress.step)
         trainer = Trainer(self._model, self._settings, self._processes, self._unreadable)
@@ -206,6 +213,12 @@ class _Run:
         self._processes.gather(None)  # nobody reads before all have written
         if names:
             self._say(f"{phase}: labelled the pairs of {', '.join(names)}")
+
+    def _fuse(self, folder: Path, datasets: list[Dataset]) -> None:
+        ours, unreadable = self._processes, self._unreadable.note
+        for line in fuse_pairs(datasets, self._settings.data, folder, ours, unreadable):
+            self._say(line)
+        ours.gather(None)  # nobody reads before all have written
 
     def _measure(self) -> None:
         if self._watch is None:

@@ -20,11 +20,12 @@ from uaafusion_ros.training.augmentation import (
     warmth_of,
 )
 from uaafusion_ros.training.datasets import Dataset, Sample
+from uaafusion_ros.training.kept_images import luminance_tensor
 from uaafusion_ros.training.losses import label_total, segmentation_loss
-from uaafusion_ros.training.settings import SegmentationSettings
+from uaafusion_ros.training.settings import GREATEST_PAIR_SCALE, SegmentationSettings
 
-#: Pairs are scaled less than labelled frames: their people are small already.
-_PAIR_SCALES = (0.7, 1.5)
+#: How often a fusion is that of a trained model, where there is one.
+_FUSED_SHARE = 0.75
 #: Pixels; what is finer is a detail.
 _DETAIL_SIGMA = 4.0
 
@@ -87,10 +88,11 @@ class SegmentationPhase:
             patch = random_crop(sample, rng, *size)
             image = self._single_camera(patch, rng)
         else:
-            patch = random_crop(sample, rng, *size, scales=_PAIR_SCALES)
+            scales = (self.settings.least_pair_scale, GREATEST_PAIR_SCALE)
+            patch = random_crop(sample, rng, *size, scales=scales)
             if dataset.name in self._pasted and rng.random() < self.settings.pasting_share:
                 patch = self._paster.paste(patch, rng)
-            image = _some_view(patch, rng)
+            image = self._some_view(patch, rng)
         assert patch.labels is not None
         return {"image": image, "labels": patch.labels}
 
@@ -106,6 +108,19 @@ class SegmentationPhase:
         if draw < 0.9:
             return vary_infrared(imitation, rng)
         return _fuse(vary_infrared(imitation, rng), vary_visible(patch.visible, rng), rng)
+
+    def _some_view(self, patch: Patch, rng: np.random.Generator) -> np.ndarray:
+        """What the network meets of a pair: either camera, or some fusion of both."""
+        assert patch.infrared is not None
+        infrared, visible = vary_infrared(patch.infrared, rng), vary_visible(patch.visible, rng)
+        draw = rng.random() - self.settings.infrared_share
+        if draw < 0:
+            return infrared
+        if draw < self.settings.visible_share:
+            return visible
+        if patch.fused is not None and rng.random() < _FUSED_SHARE:
+            return vary_visible(patch.fused, rng)
+        return _fuse(infrared, visible, rng)
 
 
 class _SegmentationLosses(nn.Module):
@@ -136,18 +151,6 @@ def class_weights(counts: np.ndarray, strength: float) -> Tensor:
     weights[counts == 0] = 1.0
     weights /= np.sum(weights * frequency)
     return torch.tensor(weights, dtype=torch.float32)
-
-
-def _some_view(patch: Patch, rng: np.random.Generator) -> np.ndarray:
-    """What the network meets of a pair: either camera, or some fusion of both."""
-    assert patch.infrared is not None
-    infrared, visible = vary_infrared(patch.infrared, rng), vary_visible(patch.visible, rng)
-    draw = rng.random()
-    if draw < 0.28:
-        return infrared
-    if draw < 0.44:
-        return visible
-    return _fuse(infrared, visible, rng)
 
 
 def _fuse(infrared: np.ndarray, visible: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -182,5 +185,4 @@ def label_image(network: SegmentationNetwork, image: np.ndarray) -> np.ndarray:
     """Return the most likely class ids uint8 [H,W] of a luminance image uint8 [H,W]."""
     network.eval()
     device = next(network.parameters()).device
-    luminance = torch.from_numpy(image).to(device).float()[None, None] / 255
-    return network.logits(luminance)[0].argmax(dim=0).byte().cpu().numpy()
+    return network.logits(luminance_tensor(image, device))[0].argmax(dim=0).byte().cpu().numpy()

@@ -75,14 +75,18 @@ def _started_model(settings: TrainingSettings) -> UAAFusion:
     return model
 
 
+#: Of a finished model: a head can be put on, widened or taken off, and the stages can learn to
+#: look by another measure; everything else is given.
+_CHANGEABLE = ("student_channels", "attention_gain", "attention_smoothing")
+
+
 def _model_from_file(settings: TrainingSettings) -> UAAFusion:
     path = find_model(settings.start)
     model, info = load_checkpoint(path)
-    had = info.config.student_channels
-    wanted = ModelConfig.from_dict({**info.config.to_dict(), **settings.model})
-    # A head can be put onto a finished model, widened or taken off; everything else is given.
+    had = info.config.to_dict()
+    wanted = ModelConfig.from_dict({**had, **settings.model})
     different = describe_model_differences(
-        info.config.to_dict(), replace(wanted, student_channels=had).to_dict()
+        had, wanted.to_dict() | {name: had[name] for name in _CHANGEABLE}
     )
     if different:
         raise SettingsError(

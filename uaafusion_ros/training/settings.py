@@ -13,6 +13,7 @@ from uaafusion_ros.inference.errors import SettingsError
 KINDS = ("folder", "fmb", "msrs", "street")
 PRECISIONS = ("float32", "bfloat16", "float16")
 REGIONS = ("predicted", "labels")
+GREATEST_PAIR_SCALE = 1.5
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class DatasetSettings:
     rename: dict[str, str] = field(default_factory=dict)
     #: COCO JSON of objects marked by boxes in unlabelled pairs; see training/boxes.py.
     boxes: str = ""
+    #: Models (files or names) whose fused images of these pairs the segmentation learns on as well.
+    fused_by: tuple[str, ...] = ()
     #: Whether people cut from labelled visible frames are pasted into these pairs.
     paste_people: bool = False
     #: The street: how many frames, of how many pixels, from which seed on.
@@ -92,6 +95,27 @@ class SegmentationSettings(PhaseSettings):
     class_weight_strength: float = 0.5
     #: Score below which a pseudo-label is left out.
     confidence: float = 0.5
+    #: How often a pair is seen by one of its cameras alone; the rest are fusions of both.
+    infrared_share: float = 0.28
+    visible_share: float = 0.16
+    #: Pairs are scaled by this to 1.5. With `fast.scale` the sources are judged at a part of their
+    #: size; a network that has seen such small ones judges them more as it does whole ones.
+    least_pair_scale: float = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("infrared_share", "visible_share"):
+            _at_least(name, getattr(self, name), 0)
+        if not 0.1 <= self.least_pair_scale <= GREATEST_PAIR_SCALE:
+            raise SettingsError(
+                f"least_pair_scale is {self.least_pair_scale}, expected 0.1 to "
+                f"{GREATEST_PAIR_SCALE}"
+            )
+        if self.infrared_share + self.visible_share > 1:
+            raise SettingsError(
+                f"infrared_share {self.infrared_share} and visible_share {self.visible_share} add "
+                "up to more than 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -107,6 +131,7 @@ class LossSettings:
     gradient: float = 1.0
     signed_gradient: bool = True
     intensity: float = 0.6
+    shadow: float = 0.0
     saliency: float = 0.0
     similarity: float = 0.0
     complement: float = 0.0
@@ -163,16 +188,14 @@ class DistillationSettings(PhaseSettings):
     seed: int = 4
     #: Width of the head, where the model has none yet.
     channels: int = 32
-    #: Weights of the losses: mean square differences of gates and of weights w_i, and L1 of the
-    #: fused images.
+    #: Weights of the losses: mean square difference of the gates, and L1 of the fused images.
     attention: float = 1.0
-    weight: float = 1.0
     fused: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least("channels", self.channels, 1)
-        for name in ("attention", "weight", "fused"):
+        for name in ("attention", "fused"):
             _at_least(name, getattr(self, name), 0)
 
 

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from uaafusion_ros.training.trainer import StepReport
 
 LOSSES = (
-    *("data", "gradient", "intensity", "saliency", "similarity", "complement", "segmentation"),
-    *("attention", "weight", "fused"),
+    *("data", "gradient", "intensity", "shadow", "saliency", "similarity", "complement"),
+    *("segmentation", "attention", "weight", "fused"),
 )
 COLUMNS = ("phase", "step", "total", *LOSSES, "learning_rate", "seconds")
 #: Of the running mean that the progress line and the plot show.

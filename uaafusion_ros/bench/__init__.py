@@ -1,0 +1,1 @@
+"""`uaafusion bench`: what a frame costs, by model, mode and size."""

@@ -1,0 +1,28 @@
+"""`uaafusion export`: realtime mode as an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uaafusion_ros.commands.console import console
+from uaafusion_ros.commands.frame_options import Model
+
+
+def export(
+    onnx: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    model: Model = "",
+    size: Annotated[
+        str, typer.Option(help="HEIGHTxWIDTH, as 480x640, or dynamic for any size.")
+    ] = "dynamic",
+    half: Annotated[
+        bool, typer.Option("--half", help="Compute in float16; for GPUs. Inputs stay float32.")
+    ] = False,
+) -> None:
+    """Write realtime mode whole as ONNX, for onnxruntime; refused if it differs from PyTorch."""
+    from uaafusion_ros.export.run import ExportJob, export_model, parse_size
+
+    parity = export_model(ExportJob(model, onnx, parse_size(size), half))
+    console.print(f"{onnx}: {onnx.stat().st_size / 1e6:.1f} MB, {parity.summary()}")

@@ -290,11 +290,15 @@ class FusionPipeline:
         self._registration, self._cameras = other._registration, other._cameras
 
     def warm_up(self, height: int, width: int) -> None:
-        """Run once on empty images of the expected size, so that the first frame is not slow."""
+        """Run on empty images of the expected size, so that the first frames are not slow.
+
+        Twice, because the second frame takes another way where a mode keeps what the first said.
+        """
         blank = np.zeros(self._backend.size or (height, width), np.uint8)
         settings, self._settings = self._settings, replace(self._settings, registration="none")
         try:
-            self(blank, blank)
+            for _ in range(2 if self._backend.remembers else 1):
+                self(blank, blank)
         finally:
             self._settings = settings
         self.reset()

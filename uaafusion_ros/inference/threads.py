@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import MutableMapping
 
-WAIT_POLICY = "OMP_WAIT_POLICY"
+WAIT_POLICY, SPIN_COUNT = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
+
+_SPINS = 1000
+"""Looks before a thread of GNU's OpenMP sleeps: a few microseconds, less than falling asleep and
+being woken takes. What its authors chose for more threads than cores."""
 
 
 def let_waiting_threads_sleep(environment: MutableMapping[str, str] | None = None) -> None:
     """Have OpenMP's threads sleep where they wait, in this process; before torch is imported.
 
-    By default they spin. On cores that cameras, other nodes or a second model use as well, those
+    By default they spin on. On cores that cameras, other nodes or a second model use as well, those
     that spin keep the one they wait for from its core, and a frame takes many times as long. A
-    user's own setting stays.
+    user's own settings stay.
     """
     target = os.environ if environment is None else environment
-    target.setdefault(WAIT_POLICY, "PASSIVE")
+    if target.setdefault(WAIT_POLICY, "PASSIVE") == "PASSIVE":
+        target.setdefault(SPIN_COUNT, str(_SPINS))

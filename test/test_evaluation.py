@@ -93,7 +93,8 @@ def test_evaluate_measures_what_is_usable_and_names_what_is_not(
     tiny = found["models"]["tiny"]
     assert tiny["seconds"]["median"] <= tiny["seconds"]["p95"]
     assert tiny["segmentation"]["images"] == 2
-    for source in ("infrared", "visible", "fused", "average", "maximum"):
+    inputs = ("infrared", "visible", "fused", "fused, attention off", "average", "maximum")
+    for source in inputs:
         assert set(tiny["segmentation"][source]["classes"]) == {"road", "person"}
     for reference in ("blurred", "average"):
         maps = tiny["faithfulness"][reference]

@@ -13,7 +13,7 @@ from uaafusion_ros.commands.bag import bag
 from uaafusion_ros.commands.bench import bench
 from uaafusion_ros.commands.calibrate import calibrate
 from uaafusion_ros.commands.console import console
-from uaafusion_ros.commands.dataset import dataset_check
+from uaafusion_ros.commands.dataset import dataset_check, dataset_street
 from uaafusion_ros.commands.demo import demo
 from uaafusion_ros.commands.doctor import doctor
 from uaafusion_ros.commands.evaluate import evaluate
@@ -48,6 +48,7 @@ app.command()(harvest)
 app.command()(calibrate)
 app.add_typer(dataset_app, name="dataset")
 dataset_app.command("check")(dataset_check)
+dataset_app.command("street")(dataset_street)
 app.command()(train)
 app.command()(evaluate)
 app.command()(bench)

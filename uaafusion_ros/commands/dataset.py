@@ -1,4 +1,4 @@
-"""`uaafusion dataset check`: a look at training data."""
+"""`uaafusion dataset`: a look at training data, and some of our own making."""
 
 from __future__ import annotations
 
@@ -31,3 +31,33 @@ def dataset_check(
     typer.echo(json.dumps(report, indent=2))
     if not report["ok"]:
         raise typer.Exit(1)
+
+
+def dataset_street(
+    out: Annotated[Path, typer.Option(help="New folder for the data set.")],
+    frames: Annotated[int, typer.Option(help="Streets, of one frame each.")] = 200,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(help="day, night or fog; repeat, to take them in turn. Default: night, fog."),
+    ] = None,
+    height: Annotated[int, typer.Option(help="Rows of the images.")] = 300,
+    width: Annotated[int, typer.Option(help="Columns of the images.")] = 400,
+    seed: Annotated[
+        int, typer.Option(help="Number of the first street; the default is not trained on.")
+    ] = 500_000,
+) -> None:
+    """Render synthetic streets with their labels: a data set for `evaluate` or `train`."""
+    from rich.progress import track
+
+    from uaafusion_ros.training.street_set import write_street_set
+
+    written = write_street_set(
+        out,
+        frames=frames,
+        height=height,
+        width=width,
+        conditions=condition or ["night", "fog"],
+        seed=seed,
+    )
+    count = sum(1 for _ in track(written, "rendering", frames, console=console, transient=True))
+    typer.echo(f"{count} pairs with labels in {out}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -117,6 +118,24 @@ class EvaluatedModel:
             labels = self._model.segmentation(self._tensor(small)).argmax(dim=1)
         return resize_labels(labels[0].to(torch.uint8).cpu().numpy(), width, height)
 
+    def mask_without_attention(self, infrared: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        """Class ids uint8 [H,W] of the pair fused by the same weights with the attention off."""
+        config = self._model.config
+        self._model.config = replace(config, attention="off")
+        try:
+            self._pipeline.reset()
+            mask = self._pipeline(infrared, visible, Product.MASK).mask
+        finally:
+            self._model.config = config
+            self._pipeline.reset()
+        assert mask is not None
+        return mask
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the model has attention that could be switched off."""
+        return self._model.config.attention != "off"
+
     def faithfulness(
         self, infrared: np.ndarray, visible: np.ndarray, *, seed: int
     ) -> dict[str, dict[str, Curves]]:
@@ -134,7 +153,7 @@ class EvaluatedModel:
             {reference of `REFERENCES`: {map of `MAPS`: curves}}; empty for a model whose attention
             is switched off.
         """
-        if self._model.config.attention == "off":
+        if not self.has_attention:
             return {}
         height, width = infrared.shape
         side = min(FAITHFULNESS_SIDE, self._max_side or FAITHFULNESS_SIDE)

@@ -32,6 +32,9 @@ BASELINES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "maximum": np.maximum,
 }
 
+#: The fused image again, with the attention switched off: what the attention is good for.
+WITHOUT_ATTENTION = "fused, attention off"
+
 
 @dataclass(frozen=True)
 class EvaluationJob:
@@ -267,7 +270,12 @@ class _Evaluation:
         truth = measured.mapping.apply(pair.label_ids)
         measured.result.labelled += 1
         masks = {name: measured.model.segment(image) for name, image in images.items()}
-        for name, mask in {**masks, "fused": fused_mask}.items():
+        masks["fused"] = fused_mask
+        if measured.model.has_attention:
+            masks[WITHOUT_ATTENTION] = measured.model.mask_without_attention(
+                pair.infrared, pair.visible_luminance
+            )
+        for name, mask in masks.items():
             confusion = measured.confusions.setdefault(name, Confusion(len(measured.model.classes)))
             confusion.add(truth, mask)
 

@@ -176,8 +176,9 @@ def _segmentation(out: Path, figures: dict[str, Any]) -> Iterator[str]:
     yield from ("## Segmentation", "")
     yield (
         "Intersection over union of each model's segmentation, run on either source, on the fused "
-        "image and on the baselines; unlabelled pixels do not count. The mean is over the classes "
-        "that the labels hold."
+        "image, on what the same weights fuse with the attention switched off, and on the "
+        "baselines; unlabelled pixels do not count. The mean is over the classes that the labels "
+        "hold."
     )
     for name, segmentation in labelled.items():
         inputs = [key for key in segmentation if key != "images"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.node.compressed_images import COMPRESSED_SUFFIX
 
 INFRARED_WORDS = frozenset({"infrared", "thermal", "ir", "lwir", "flir", "boson", "lepton"})
 VISIBLE_WORDS = frozenset({"visible", "rgb", "color", "colour", "vis"})
@@ -48,7 +49,9 @@ def guess_topics(topics: Iterable[ImageTopic]) -> tuple[str | None, str | None]:
     """
     words = {topic.name: _words(topic.name) for topic in topics if topic.count}
     cameras = {name for name in words if not words[name] & OUTPUT_WORDS}
-    cameras = {name for name in cameras if name.removesuffix("/compressed") not in cameras - {name}}
+    cameras = {
+        name for name in cameras if name.removesuffix(COMPRESSED_SUFFIX) not in cameras - {name}
+    }
     infrared = {name for name in cameras if words[name] & INFRARED_WORDS}
     others = cameras - infrared
     visible = {name for name in others if words[name] & VISIBLE_WORDS} or others

@@ -28,6 +28,7 @@ from uaafusion_ros.node.compressed_images import (
     compressed_visible_array,
 )
 from uaafusion_ros.node.images import check_image, infrared_array, visible_array
+from uaafusion_ros.stamps import stamp_of
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 STORAGE_SUFFIXES = (".mcap", ".db3")
@@ -81,8 +82,7 @@ class BagImage:
     @property
     def stamp(self) -> int:
         """The header's stamp in nanoseconds."""
-        stamp = self.message.header.stamp
-        return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+        return stamp_of(self.message)
 
 
 class Bag:

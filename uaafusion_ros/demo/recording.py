@@ -24,6 +24,7 @@ from uaafusion_ros.demo.topics import (
 )
 from uaafusion_ros.node.images import infrared_array, visible_array
 from uaafusion_ros.offline.pictures import COLUMNS
+from uaafusion_ros.stamps import stamp_of
 
 OUTPUTS = (FUSED, MASK, MASK_OVERLAY, ATTRIBUTION)
 _FORGET = 10_000_000_000
@@ -84,7 +85,7 @@ class Recording:
             if topic == CLASSES:
                 self._read_classes(message.data)
             elif topic in stamps:
-                stamps[topic].append(_stamp(message))
+                stamps[topic].append(stamp_of(message))
                 self._note(topic, message, received)
         self.visible_stamps = sorted(stamps[VISIBLE])
         self.fused_stamps = sorted(stamps[FUSED])
@@ -111,7 +112,7 @@ class Recording:
         for topic, _, message in self._messages():
             if topic not in waiting:
                 continue
-            stamp = _stamp(message)
+            stamp = stamp_of(message)
             read = infrared_array if topic == INFRARED else visible_array
             waiting[topic][stamp] = read(message)
             if topic == INFRARED or stamp not in waiting[VISIBLE]:
@@ -146,7 +147,7 @@ class Recording:
 
     def _note(self, topic: str, message: Any, received: int) -> None:
         if topic == FUSED:
-            self._delays.append((received - _stamp(message)) / 1e9)
+            self._delays.append((received - stamp_of(message)) / 1e9)
             return
         stream = "infrared" if topic == INFRARED else "visible"
         self.shapes[stream].append((message.height, message.width))
@@ -160,7 +161,3 @@ class Recording:
         right = bisect_left(self._infrared_stamps, stamp)
         near = self._infrared_stamps[max(right - 1, 0) : right + 1]
         return min(near, key=lambda other: abs(other - stamp), default=None)
-
-
-def _stamp(message: Any) -> int:
-    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)

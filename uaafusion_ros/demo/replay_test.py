@@ -17,13 +17,14 @@ from uaafusion_ros.demo.report import STREAMS, NodeReport
 from uaafusion_ros.demo.waiting import drain, images_sent, wait_for_report
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.modes import AUTO
+from uaafusion_ros.node.compressed_images import COMPRESSED_SUFFIX
 from uaafusion_ros.offline.plan import FusionPlan
 from uaafusion_ros.offline.recordings import Recordings
 from uaafusion_ros.offline.replay_file import Limits
+from uaafusion_ros.stamps import SECOND
 
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 60.0
-SECOND = 1_000_000_000
 
 
 def play_to_node(plan: FusionPlan, topics: dict[str, str], console: Console) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def _node_arguments(plan: FusionPlan, *, compressed: bool) -> list[str]:
     if frames.homography is not None:
         parameters["homography"] = list(frames.homography)
     for stream in STREAMS:
-        topic = f"/{stream}/image_raw" + ("/compressed" if compressed else "")
+        topic = f"/{stream}/image_raw" + (COMPRESSED_SUFFIX if compressed else "")
         parameters |= latched(topic, "subscription")
     return ros_arguments(parameters)
 

@@ -9,8 +9,8 @@ from uaafusion_ros.doctor.graph import GraphReport, Image, StreamReport
 from uaafusion_ros.node.accounting import STREAMS
 from uaafusion_ros.node.diagnostics import Level
 from uaafusion_ros.node.pairing import DEFAULT_MAX_SKEW
+from uaafusion_ros.stamps import SECOND
 
-SECOND = 1_000_000_000
 OTHER_CLOCK = 1.0
 """Seconds between stamp and receipt from which on the clocks cannot be the same."""
 

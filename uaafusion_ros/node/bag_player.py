@@ -38,6 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from sensor_msgs.msg import CompressedImage, Image
 
     from uaafusion_ros.bags import COMPRESSED
+    from uaafusion_ros.node.compressed_images import COMPRESSED_SUFFIX
     from uaafusion_ros.offline.recordings import Recordings
 
     recordings = Recordings(options.bag)
@@ -57,7 +58,7 @@ def main(args: Sequence[str] | None = None) -> int:
         streams[topic, kind] = stream
         publishers[stream] = node.create_publisher(
             CompressedImage if compressed else Image,
-            f"{stream}/image_raw" + ("/compressed" if compressed else ""),
+            f"{stream}/image_raw" + (COMPRESSED_SUFFIX if compressed else ""),
             qos,
         )
     end = time.monotonic() + options.wait

@@ -23,6 +23,9 @@ from uaafusion_ros.node.images import (
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage
 
+COMPRESSED_SUFFIX = "/compressed"
+"""What image_transport adds to the name of a topic."""
+
 MAXIMUM_BYTES = 3 * MAXIMUM_PIXELS
 """What an image may take when it is decoded."""
 

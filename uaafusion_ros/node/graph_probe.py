@@ -22,6 +22,7 @@ from uaafusion_ros.node.accounting import STREAMS
 from uaafusion_ros.node.compressed_images import check_compressed
 from uaafusion_ros.node.images import ImageError, check_image
 from uaafusion_ros.node.transport import use_image_transport
+from uaafusion_ros.stamps import stamp_of
 
 DISCOVERY = 2.0
 """Seconds in which nodes find each other, on a busy machine too."""
@@ -123,7 +124,6 @@ class _Probe:
             )
 
     def _on_image(self, stream: StreamReport, check: Any, message: Any) -> None:
-        stamp = message.header.stamp
         try:
             check(message)
             fault = ""
@@ -131,7 +131,7 @@ class _Probe:
             fault = str(problem)
         stream.images.append(
             graph.Image(
-                stamp=stamp.sec * 1_000_000_000 + stamp.nanosec,
+                stamp=stamp_of(message),
                 received=self._node.get_clock().now().nanoseconds,
                 width=getattr(message, "width", 0),
                 height=getattr(message, "height", 0),

@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from uaafusion_ros.node.accounting import STREAMS, Accounting
 from uaafusion_ros.node.camera_info import CAMERA_INFO_TOPICS
 from uaafusion_ros.node.compressed_images import (
+    COMPRESSED_SUFFIX,
     check_compressed,
     compressed_infrared_array,
     compressed_visible_array,
@@ -55,7 +56,7 @@ class Inputs:
         self._compressed = settings.input_transport == "compressed"
         self.decoders = COMPRESSED_DECODERS if self._compressed else RAW_DECODERS
         # image_transport's rule: the topic is remapped first, the transport's name follows it.
-        suffix = "/compressed" if self._compressed else ""
+        suffix = COMPRESSED_SUFFIX if self._compressed else ""
         self.topics = {
             stream: node.resolve_topic_name(topic) + suffix
             for stream, topic in IMAGE_TOPICS.items()

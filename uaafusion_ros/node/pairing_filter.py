@@ -17,8 +17,9 @@ from uaafusion_ros.node.accounting import Accounting, FrameDrop
 from uaafusion_ros.node.diagnostics import Misses
 from uaafusion_ros.node.images import ImageError
 from uaafusion_ros.node.pairing import DropReason, Pair, StampPairing
-from uaafusion_ros.node.parameters import SECOND, NodeSettings
+from uaafusion_ros.node.parameters import NodeSettings
 from uaafusion_ros.node.subscribers import SimpleFilter
+from uaafusion_ros.stamps import SECOND, stamp_of
 
 EXPECTED_DROPS = (DropReason.UNPAIRED, DropReason.RESET)
 """Part of normal work, or reported as a reset; the others are worth a warning."""
@@ -76,9 +77,8 @@ class PairingFilter(SimpleFilter):
             self._on_invalid(stream, str(error))
             return
         now = time.monotonic_ns()
-        stamp = message.header.stamp.sec * SECOND + message.header.stamp.nanosec
         add = self._pairing.add_infrared if stream == "infrared" else self._pairing.add_visible
-        self._signal(add(stamp, Received(message, now / SECOND), now))
+        self._signal(add(stamp_of(message), Received(message, now / SECOND), now))
 
     def change(self, settings: NodeSettings) -> None:
         """Has ``settings`` used from the next message on."""

@@ -25,12 +25,11 @@ from uaafusion_ros.network.modes import AUTO, MODES, FastSettings, ModeError
 from uaafusion_ros.node.clock_offset import LARGEST
 from uaafusion_ros.node.declarations import START, Declaration, ParameterError, check_value
 from uaafusion_ros.node.pairing import DEFAULT_MAX_SKEW
+from uaafusion_ros.stamps import SECOND
 
 NO_HOMOGRAPHY = (0.0,) * 9
 """Stands for "no homography": ROS parameters have no None, and empty arrays have no type."""
 
-SECOND = 1_000_000_000
-"""Nanoseconds."""
 
 _pipeline = PipelineSettings()
 _providers = ProviderSettings()

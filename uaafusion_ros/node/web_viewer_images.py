@@ -11,10 +11,8 @@ from uaafusion_ros.inference.thermal import GainControl
 from uaafusion_ros.node.images import visible_array
 from uaafusion_ros.node.inputs import COMPRESSED_DECODERS, RAW_DECODERS
 from uaafusion_ros.node.outputs import Output
+from uaafusion_ros.stamps import stamp_of
 from uaafusion_ros.web.pictures import Decoded, Decoders
-
-SECOND = 1_000_000_000
-"""Nanoseconds."""
 
 OUTPUTS = {
     "fused": Output.FUSED,
@@ -57,7 +55,5 @@ def _input(message: Any, stream: str) -> np.ndarray:
 
 def _decoded(array: np.ndarray, message: Any) -> Decoded:
     kind = getattr(message, "encoding", "") or getattr(message, "format", "")
-    stamp = message.header.stamp
-    return Decoded(
-        array, f"{array.shape[1]} × {array.shape[0]} {kind}", stamp.sec * SECOND + stamp.nanosec
-    )
+    size = f"{array.shape[1]} × {array.shape[0]} {kind}"
+    return Decoded(array, size, stamp_of(message))

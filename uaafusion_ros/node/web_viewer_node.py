@@ -19,6 +19,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
+from uaafusion_ros.node.compressed_images import COMPRESSED_SUFFIX
 from uaafusion_ros.node.declarations import (
     ParameterError,
     declare_parameters,
@@ -35,7 +36,6 @@ from uaafusion_ros.node.web_viewer_qos import ALL_DIAGNOSTICS, LATCHED, NEWEST
 from uaafusion_ros.web.hub import Hub
 from uaafusion_ros.web.serving import PageThread, ServingError
 
-COMPRESSED = "/compressed"
 GRAPH_PERIOD = 1.0
 """Seconds between two looks at who publishes."""
 
@@ -82,7 +82,7 @@ class WebViewer(Node):
 
     def _picture_topics(self, fusion: str) -> dict[str, str]:
         # image_transport's rule: the topic is remapped first, the transport's name follows it.
-        suffix = COMPRESSED if self._compressed else ""
+        suffix = COMPRESSED_SUFFIX if self._compressed else ""
         inputs = {
             stream: self.resolve_topic_name(topic) + suffix
             for stream, topic in IMAGE_TOPICS.items()
@@ -146,7 +146,7 @@ class WebViewer(Node):
     def _follow_transport(self, statuses: Sequence[Status]) -> None:
         """Takes the inputs as raw or compressed images, as the fusion node does."""
         topics = (status.values["topic"] for status in statuses if "topic" in status.values)
-        taken = {topic.endswith(COMPRESSED) for topic in topics}
+        taken = {topic.endswith(COMPRESSED_SUFFIX) for topic in topics}
         if self._transport != "auto" or taken != {not self._compressed}:
             return
         self._compressed = not self._compressed

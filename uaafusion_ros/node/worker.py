@@ -21,9 +21,10 @@ from uaafusion_ros.node.images import ImageError, is_constant
 from uaafusion_ros.node.outputs import Output, needed_products
 from uaafusion_ros.node.pairing import Pair
 from uaafusion_ros.node.pairing_filter import Received
-from uaafusion_ros.node.parameters import SECOND, FrameSettings
+from uaafusion_ros.node.parameters import FrameSettings
 from uaafusion_ros.node.publishers import FrameOrigin, Publishers
 from uaafusion_ros.node.stillness import Stillness
+from uaafusion_ros.stamps import SECOND
 
 Decoders = Mapping[str, Callable[[Any], np.ndarray]]
 """For each stream, message -> array; raises `ImageError`."""

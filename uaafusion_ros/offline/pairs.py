@@ -10,9 +10,7 @@ from uaafusion_ros.bags import CHECKS, BagImage
 from uaafusion_ros.node.accounting import STREAMS, FrameDrop
 from uaafusion_ros.node.images import ImageError
 from uaafusion_ros.node.pairing import Pair, StampPairing
-
-SECOND = 1_000_000_000
-"""Nanoseconds."""
+from uaafusion_ros.stamps import SECOND
 
 QUEUE_SIZE = 300
 """Images of a stream that may wait for the other; both are recorded in the order of receipt."""

@@ -24,8 +24,8 @@ from uaafusion_ros.offline.plan import FusionPlan
 from uaafusion_ros.offline.progress import watched
 from uaafusion_ros.offline.replay_file import Limits, read_expected
 from uaafusion_ros.offline.stream import FusionStream
+from uaafusion_ros.stamps import SECOND
 
-SECOND = 1_000_000_000
 PRODUCTS = Product.FUSED | Product.MASK | Product.WEIGHT
 FORMAT = 1
 

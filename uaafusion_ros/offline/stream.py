@@ -11,6 +11,7 @@ from uaafusion_ros.bag_topics import choose_topics
 from uaafusion_ros.bags import deserialised_image, typestore
 from uaafusion_ros.inference.pipeline import Product
 from uaafusion_ros.node.accounting import STREAMS
+from uaafusion_ros.node.compressed_images import COMPRESSED_SUFFIX
 from uaafusion_ros.offline.frames import FusedPair, InOrder, OrderedFusion
 from uaafusion_ros.offline.pairs import RecordedPairs
 from uaafusion_ros.offline.plan import FusionPlan
@@ -180,4 +181,4 @@ class FusionStream:
 
 def camera_info_topic(image_topic: str) -> str:
     """The topic that describes the camera of an image topic, by image_transport's rule."""
-    return image_topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+    return image_topic.removesuffix(COMPRESSED_SUFFIX).rpartition("/")[0] + "/camera_info"

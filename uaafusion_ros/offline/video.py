@@ -35,6 +35,7 @@ from uaafusion_ros.offline.plan import FusionPlan
 from uaafusion_ros.offline.progress import watched
 from uaafusion_ros.offline.recordings import Recordings
 from uaafusion_ros.offline.stream import FusionStream
+from uaafusion_ros.stamps import SECOND
 
 OUTPUTS = {
     "fused": Output.FUSED,
@@ -43,7 +44,6 @@ OUTPUTS = {
 }
 """Our pictures by title, in the order in which a grid shows them behind the inputs."""
 
-SECOND = 1_000_000_000
 _PATIENCE = 10 * SECOND
 """After so much time a moment that still lacks a picture is given up."""
 

@@ -33,8 +33,8 @@ from uaafusion_ros.node.accounting import FrameDrop
 from uaafusion_ros.node.images import ImageError, is_constant
 from uaafusion_ros.node.pairing import Pair, StampPairing
 from uaafusion_ros.offline.pairs import recorded_pairing
+from uaafusion_ros.stamps import SECOND
 from uaafusion_ros.training.harvest_account import (
-    SECOND,
     STREAMS,
     BagAccount,
     HarvestedPair,

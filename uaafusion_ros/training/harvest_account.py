@@ -12,11 +12,9 @@ from typing import Any
 from uaafusion_ros.bags import Bag
 from uaafusion_ros.node.accounting import STREAMS, FrameDrop
 from uaafusion_ros.node.pairing import StampPairing
+from uaafusion_ros.stamps import SECOND
 
-__all__ = ["SECOND", "STREAMS", "BagAccount", "HarvestedPair", "PairDrop", "split_by_time"]
-
-SECOND = 1_000_000_000
-"""Nanoseconds."""
+__all__ = ["STREAMS", "BagAccount", "HarvestedPair", "PairDrop", "split_by_time"]
 
 
 class PairDrop(str, Enum):

@@ -24,7 +24,7 @@ import onnxruntime
 
 import uaafusion_ros.export.run as export_run
 from uaafusion_ros.export.errors import ExportError
-from uaafusion_ros.export.run import ExportJob, export_model, parse_size
+from uaafusion_ros.export.run import ExportJob, export_model, parse_export_size
 from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError, SettingsError
 from uaafusion_ros.inference.kept_shares import KeptShares
@@ -268,10 +268,10 @@ def test_what_cannot_be_exported_is_told(student: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"exported \.onnx only fuses"):
         (tmp_path / "again.onnx").write_bytes(b"")
         export_model(ExportJob(str(tmp_path / "again.onnx"), tmp_path / "twice.onnx"))
-    assert parse_size("480x640") == (480, 640) and parse_size("dynamic") is None
+    assert parse_export_size("480x640") == (480, 640) and parse_export_size("dynamic") is None
     for text, said in (("480", "HEIGHTxWIDTH"), ("16x640", "at least 32")):
         with pytest.raises(ExportError, match=said):
-            parse_size(text)
+            parse_export_size(text)
 
 
 def test_files_that_are_no_models_of_ours_are_refused(exported: Path, tmp_path: Path) -> None:

@@ -42,8 +42,9 @@ def run_node_bench(
     for model in plan.models:
         for mode in plan.modes:
             for size in plan.sizes:
-                name = f"{model or 'default model'}, {mode}, {size[0]}x{size[1]}"
-                case = {"model": model, "mode": mode, "width": size[0], "height": size[1]}
+                title = f"{mode}, compiled" if plan.compiled else mode
+                name = f"{model or 'default model'}, {title}, {size[0]}x{size[1]}"
+                case = {"model": model, "mode": title, "width": size[0], "height": size[1]}
                 try:
                     figures = _run_case(plan, model, mode, size, seconds, rate, console)
                 except (OSError, SettingsError) as error:
@@ -85,6 +86,7 @@ def _run_case(
             model=model,
             mode=mode,
             street_size=size,
+            compiled=plan.compiled,
         )
         title = f"{mode}, {size[0]}x{size[1]}"
         with console.status(title) as status, ProcessGroup(demo.out) as group:

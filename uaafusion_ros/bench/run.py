@@ -37,6 +37,7 @@ class BenchPlan:
     repeats: int = 5
     threads: int = 0
     device: str = "cpu"
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         for kind, values, allowed in (

@@ -33,6 +33,9 @@ def bench(
     node: Annotated[
         bool, typer.Option("--node", help="The whole node over DDS, with replayed cameras.")
     ] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Realtime mode compiled for each size (--node).")
+    ] = False,
     seconds: Annotated[float, typer.Option(help="How long to replay a case (--node).")] = 20.0,
     rate: Annotated[float, typer.Option(help="Pairs a second (--node).")] = 30.0,
     json_file: Annotated[
@@ -58,6 +61,7 @@ def bench(
         repeats=repeats,
         threads=threads,
         device=device,
+        compiled=compiled,
     )
     command = shlex.join(["uaafusion", *sys.argv[1:]])
     if node:

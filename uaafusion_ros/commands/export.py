@@ -22,7 +22,7 @@ def export(
     ] = False,
 ) -> None:
     """Write realtime mode whole as ONNX, for onnxruntime; refused if it differs from PyTorch."""
-    from uaafusion_ros.export.run import ExportJob, export_model, parse_size
+    from uaafusion_ros.export.run import ExportJob, export_model, parse_export_size
 
-    parity = export_model(ExportJob(model, onnx, parse_size(size), half))
+    parity = export_model(ExportJob(model, onnx, parse_export_size(size), half))
     console.print(f"{onnx}: {onnx.stat().st_size / 1e6:.1f} MB, {parity.summary()}")

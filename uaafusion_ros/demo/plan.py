@@ -44,6 +44,8 @@ class DemoPlan:
     mode: str = AUTO
     street_size: tuple[int, int] = STREET_SIZE
     """Width and height of the street's images."""
+    compiled: bool = False
+    """Whether realtime mode is compiled for that size."""
 
     def __post_init__(self) -> None:
         for name in ("seconds", "rate"):
@@ -101,6 +103,8 @@ def node_arguments(plan: DemoPlan) -> list[str]:
         parameters["model"] = plan.model
     if plan.mode != AUTO:
         parameters["mode"] = plan.mode
+    if plan.compiled:
+        parameters["compile_size"] = "{1}x{0}".format(*plan.street_size)
     return ros_arguments(parameters)
 
 

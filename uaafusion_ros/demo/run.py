@@ -113,7 +113,11 @@ def perform(
 
     status.update("loading the model")
     report = wait_for_report(
-        group, recorder, lambda report: report.state == "active", START_TIMEOUT, node
+        group,
+        recorder,
+        lambda report: report.state == "active",
+        START_TIMEOUT * (3 if plan.compiled else 1),
+        node,
     )
     introduction = f"{report.model} on {report.device}; {plan.source}"
     console.print(introduction, markup=False, soft_wrap=True)

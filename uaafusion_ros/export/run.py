@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from uaafusion_ros.export.graph import FusingGraph, JudgingGraph, trace
 from uaafusion_ros.export.joining import join
 from uaafusion_ros.export.parity import Parity, compare
 from uaafusion_ros.export.rewriting import describe, halve, import_onnx, shorten
+from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.models import read_model
 from uaafusion_ros.inference.onnx_file import (
     SUFFIX,
@@ -20,7 +20,7 @@ from uaafusion_ros.inference.onnx_file import (
     import_onnxruntime,
     is_onnx,
 )
-from uaafusion_ros.inference.settings import MINIMUM_SIDE
+from uaafusion_ros.inference.settings import parse_size
 from uaafusion_ros.network.modes import ModeError, resolve_mode
 
 DYNAMIC = "dynamic"
@@ -39,21 +39,18 @@ class ExportJob:
     half: bool = False
 
 
-def parse_size(text: str) -> tuple[int, int] | None:
-    """Read `HxW` or `dynamic`, which is None.
+def parse_export_size(text: str) -> tuple[int, int] | None:
+    """Read `HEIGHTxWIDTH` or `dynamic`, which is None.
 
     Raises:
         ExportError: anything else, or sides that are too short.
     """
     if text == DYNAMIC:
         return None
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise ExportError(f"--size is {text!r}, expected HEIGHTxWIDTH, as 480x640, or {DYNAMIC}")
-    height, width = int(match[1]), int(match[2])
-    if min(height, width) < MINIMUM_SIDE:
-        raise ExportError(f"--size is {text}, expected sides of at least {MINIMUM_SIDE} pixels")
-    return height, width
+    try:
+        return parse_size(text, "--size")
+    except SettingsError as error:
+        raise ExportError(f"{error}, or {DYNAMIC} for any size") from error
 
 
 def export_model(job: ExportJob) -> Parity:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uaafusion_ros.inference.compiled import CompiledRealtime
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.exact import Mode
 from uaafusion_ros.network.fast import Fast
@@ -52,6 +53,8 @@ class Backend(Protocol):
 
     device: str
     notice: str
+    misfit: str
+    """Why the last frame did not run as it was compiled for; empty where it did."""
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -119,12 +122,25 @@ def resolve_device(device: str) -> torch.device:
 
 
 class TorchBackend:
-    """PyTorch on CPU or CUDA, in float32 or mixed precision."""
+    """PyTorch on CPU or CUDA, in float32 or mixed precision.
 
-    notice = ""
+    Args:
+        compile_size: (height, width) for which realtime mode is compiled, as far as the model has
+            it; frames of other sizes, and other modes, run as they do without.
+
+    Raises:
+        SettingsError: a device or precision that this machine does not have.
+    """
+
     size = None
 
-    def __init__(self, model: UAAFusion, device: str = "auto", precision: str = "float32") -> None:
+    def __init__(
+        self,
+        model: UAAFusion,
+        device: str = "auto",
+        precision: str = "float32",
+        compile_size: tuple[int, int] | None = None,
+    ) -> None:
         if precision not in PRECISIONS:
             raise SettingsError(f"precision is {precision!r}, expected one of {list(PRECISIONS)}")
         self._device = resolve_device(device)
@@ -138,6 +154,20 @@ class TorchBackend:
         self.device = str(self._device)
         self._using = AUTO, FastSettings()
         self._mode: Mode | None = self._model.mode(*self._using)
+        self._uploads = _Uploads(self._device)
+        self.misfit = ""
+        self._compiled, self.notice = self._compile(compile_size)
+
+    def _compile(self, size: tuple[int, int] | None) -> tuple[CompiledRealtime | None, str]:
+        if size is None:
+            return None, ""
+        assert self._model is not None
+        if self._model.student is None:
+            return None, "compile_size is set, but the model has no realtime mode to compile"
+        try:
+            return CompiledRealtime(self._model, size, self._type), ""
+        except RuntimeError as error:
+            return None, f"realtime mode runs without being compiled: {error}"
 
     def resolve_mode(self, mode: str) -> str:
         """See `Backend.resolve_mode`."""
@@ -178,13 +208,18 @@ class TorchBackend:
             raise RuntimeError("this backend was closed")
         mixed = self._type != torch.float32
         with torch.no_grad(), torch.autocast(self._device.type, self._type, enabled=mixed):
-            sources = self._tensor(infrared), self._tensor(visible)
-            result = self._model(*sources, outputs, mode=self._mode)
+            sources = self._uploads(infrared, visible)
+            result = None
+            if self._compiled is not None and isinstance(self._mode, Realtime):
+                self.misfit = self._compiled.misfit(sources[0])
+                result = self._compiled(self._mode, *sources)
+            if result is None:
+                result = self._model(*sources, outputs, mode=self._mode)
             return _to_arrays(result)
 
     def close(self) -> None:
         """Release the model; on CUDA give its memory back to the driver."""
-        self._model, self._mode = None, None
+        self._model, self._mode, self._compiled = None, None, None
         self.free()
 
     def free(self) -> None:
@@ -193,8 +228,24 @@ class TorchBackend:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _tensor(self, image: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(image))[None, None].to(self._device)
+
+class _Uploads:
+    """Two images onto the device; to CUDA through memory that stays pinned."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pinned: Tensor | None = None
+
+    def __call__(self, *images: np.ndarray) -> list[Tensor]:
+        if self._device.type != "cuda":
+            return [torch.from_numpy(np.ascontiguousarray(image))[None, None] for image in images]
+        # Reading a frame's results has waited for its upload, so the memory is free again.
+        shape = (len(images), 1, 1, *images[0].shape)
+        if self._pinned is None or self._pinned.shape != shape:
+            self._pinned = torch.empty(shape, pin_memory=True)
+        for pinned, image in zip(self._pinned, images, strict=True):
+            pinned[0, 0].numpy()[...] = image
+        return list(self._pinned.to(self._device, non_blocking=True))
 
 
 def _to_arrays(result: FusionOutput) -> NetworkArrays:

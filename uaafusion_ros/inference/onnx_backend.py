@@ -44,6 +44,8 @@ class OnnxBackend:
         SettingsError: a device, provider or precision that this file cannot have.
     """
 
+    misfit = ""
+
     def __init__(
         self,
         file: OnnxFile,

@@ -16,11 +16,13 @@ def open_model(
     device: str = "auto",
     precision: str = "float32",
     providers: ProviderSettings | None = None,
+    compile_size: tuple[int, int] | None = None,
 ) -> tuple[Backend, CheckpointInfo, ModelFile]:
     """Return a model on its device, its description and its file.
 
     Args:
         providers: for exported graphs; checkpoints have none.
+        compile_size: for checkpoints, see `TorchBackend`; exported graphs are compiled.
 
     Raises:
         CheckpointError: the file is missing, damaged or of another kind.
@@ -35,7 +37,7 @@ def open_model(
         backend = OnnxBackend(file, device, precision, providers, threads=torch.get_num_threads())
         return backend, file.info, ModelFile(path, file.sha256)
     model, info, source = read_model(name_or_path)
-    return TorchBackend(model, device, precision), info, source
+    return TorchBackend(model, device, precision, compile_size), info, source
 
 
 def check_model(name_or_path: str = "") -> CheckpointInfo:

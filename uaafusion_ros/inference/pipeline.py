@@ -120,11 +120,13 @@ class FusionPipeline:
         precision: str = "float32",
         settings: PipelineSettings | None = None,
         providers: ProviderSettings | None = None,
+        compile_size: tuple[int, int] | None = None,
     ) -> FusionPipeline:
         """Load a model by path or shipped name ("" is the default).
 
         Args:
             providers: where onnxruntime runs an exported .onnx file.
+            compile_size: (height, width) at work for which PyTorch compiles realtime mode.
 
         Raises:
             CheckpointError: the file is missing, damaged or of another kind.
@@ -134,7 +136,11 @@ class FusionPipeline:
         """
         try:
             backend, info, file = open_model(
-                os.fspath(path), device=device, precision=precision, providers=providers
+                os.fspath(path),
+                device=device,
+                precision=precision,
+                providers=providers,
+                compile_size=compile_size,
             )
         except Exception as error:
             if not (reason := out_of_memory(error)):
@@ -154,6 +160,11 @@ class FusionPipeline:
             SettingsError: a mode that the model does not have, with what to do.
         """
         return self._backend.resolve_mode(mode)
+
+    @property
+    def misfit(self) -> str:
+        """Why the last frame did not run as it was compiled for; empty where it did."""
+        return self._backend.misfit
 
     @property
     def frame_size(self) -> tuple[int, int] | None:

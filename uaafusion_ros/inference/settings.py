@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from uaafusion_ros.inference.errors import SettingsError
@@ -12,6 +13,21 @@ GAIN_CONTROLS = ("percentile", "fixed")
 REGISTRATIONS = ("homography", "camera_info", "none")
 STRETCHES = ("minmax", "none")
 MINIMUM_SIDE = 32
+
+
+def parse_size(text: str, name: str) -> tuple[int, int]:
+    """Read `HEIGHTxWIDTH`, in pixels; `name` is that of the value.
+
+    Raises:
+        SettingsError: anything else, or sides that are too short.
+    """
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise SettingsError(f"{name} is {text!r}, expected HEIGHTxWIDTH, as 480x640")
+    height, width = int(match[1]), int(match[2])
+    if min(height, width) < MINIMUM_SIDE:
+        raise SettingsError(f"{name} is {text}, expected sides of at least {MINIMUM_SIDE} pixels")
+    return height, width
 
 
 @dataclass(frozen=True)

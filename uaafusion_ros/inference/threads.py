@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
 
 WAIT_POLICY, SPIN_COUNT = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
 
@@ -22,3 +26,14 @@ def let_waiting_threads_sleep(environment: MutableMapping[str, str] | None = Non
     target = os.environ if environment is None else environment
     if target.setdefault(WAIT_POLICY, "PASSIVE") == "PASSIVE":
         target.setdefault(SPIN_COUNT, str(_SPINS))
+
+
+def in_a_passing_thread(function: Callable[[], _Result]) -> _Result:
+    """Call `function` in a thread that ends with it, and return or raise what it does.
+
+    Every thread that has computed with torch keeps helpers of its own until it ends. GNU's OpenMP
+    counts them all: with more than there are cores, nobody looks any more before he sleeps, and a
+    frame on another thread takes half as long again.
+    """
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(function).result()

@@ -9,7 +9,6 @@ Shape legend: B batch, C classes, N channels, H and W pixels, h and w those of S
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -27,6 +26,7 @@ from uaafusion_ros.network.attribution import (
     shares_from_scores,
     single_threaded,
 )
+from uaafusion_ros.network.once import once
 from uaafusion_ros.network.segmentation import SegmentationNetwork
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ class Frame:
         self.start = (infrared_B1HW + visible_B1HW) / 2
         self._segmentation, self._given = segmentation, regions_BHW
 
-    @cached_property
+    @once
     def features(self) -> Tensor:
         """What S's classifier reads of f_0, [B,N,h,w]."""
         with torch.no_grad():
             return self._segmentation.features(self.start)
 
-    @cached_property
+    @once
     def guide(self) -> Tensor:
         """M = S(f_0), or the one-hot ground truth, [B,C,H,W]."""
         if self._given is not None:
@@ -69,7 +69,7 @@ class Frame:
         with torch.no_grad():
             return self._segmentation.scores(self._logits)
 
-    @cached_property
+    @once
     def labels(self) -> Tensor:
         """The regions, R_c where they equal c: int64 [B,H,W]."""
         if self._given is not None:
@@ -77,7 +77,7 @@ class Frame:
         with torch.no_grad():
             return self._segmentation.class_ids(self._logits)
 
-    @cached_property
+    @once
     def _logits(self) -> Tensor:
         return self._segmentation.classify(self.features, self.start)
 
@@ -151,7 +151,7 @@ class ExactAttribution:
         attention = self._pathway.update(fused_B1HW)
         return None if attention is None else gate_of(attention, form)
 
-    @cached_property
+    @once
     def _pathway(self) -> PathwayAttention:
         return pathway_of(self._model, self._frame)
 

@@ -82,11 +82,10 @@ class Fast:
 
     def __call__(self, frame: Frame) -> FastAttribution:
         """See `Mode`."""
-        both = torch.cat((frame.infrared, frame.visible), dim=1)
-        thumbnail = F.adaptive_avg_pool2d(both, _THUMBNAIL)
-        if self._is_new(frame, thumbnail):
+        thumbnail = _thumbnail(frame.infrared, frame.visible)
+        if self._is_new(frame.infrared.shape, thumbnail):
             self.reset()
-            self._size = frame.start.shape
+            self._size = frame.infrared.shape
         # Weights and gates have their turns on different frames, so that none bears both.
         turn = self._age % self._settings.every
         self._age += 1
@@ -97,8 +96,27 @@ class Fast:
             self._kept.gates = None
         return FastAttribution(self._model, self._settings, frame, self._kept, self._black)
 
-    def _is_new(self, frame: Frame, thumbnail: Tensor) -> bool:
-        if self._thumbnail is None or self._size != frame.start.shape:
+    def kept(self, infrared_B1HW: Tensor, visible_B1HW: Tensor) -> RegionShares | None:
+        """What the next frame would paint if it `knows` all its classes.
+
+        Returns:
+            None where the sources must be judged.
+        """
+        thumbnail = _thumbnail(infrared_B1HW, visible_B1HW)
+        if self._age % self._settings.every == 0 or self._kept.weights_are_due:
+            return None
+        return None if self._is_new(infrared_B1HW.shape, thumbnail) else self._kept.shares
+
+    def knows(self, labels_BHW: Tensor) -> bool:
+        """Whether every class that has a region has been judged."""
+        return self._kept.knows(region_areas(labels_BHW, len(self._model.config.classes)) > 0)
+
+    def skip(self) -> None:
+        """Count a frame that somebody has fused with what `kept` returned."""
+        self._age += 1
+
+    def _is_new(self, size: torch.Size, thumbnail: Tensor) -> bool:
+        if self._thumbnail is None or self._size != size:
             return True
         difference = (thumbnail - self._thumbnail).abs().mean(dim=(1, 2, 3)).max()
         return bool(difference > self._settings.change)
@@ -116,6 +134,10 @@ class _Kept:
     known: Tensor | None = None
     weights_are_due: bool = True
     gates: list[Tensor | None] | None = None
+
+    def knows(self, present: Tensor) -> bool:
+        """Whether all classes that are present, bool [B,C], have been judged."""
+        return self.known is not None and not bool((present & ~self.known).any())
 
 
 class FastAttribution:
@@ -145,9 +167,8 @@ class FastAttribution:
         if (
             kept.weights_are_due
             or kept.shares is None
-            or kept.known is None
             # What enters the picture is judged at once.
-            or bool((present & ~kept.known).any())
+            or not kept.knows(present)
         ):
             kept.shares = self._judge(labels, present)
             kept.known = present if kept.known is None else present | kept.known
@@ -191,3 +212,7 @@ class FastAttribution:
             torch.where(present, shares.visible, earlier.visible),
             torch.where(present, shares.share, earlier.share),
         )
+
+
+def _thumbnail(infrared_B1HW: Tensor, visible_B1HW: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(torch.cat((infrared_B1HW, visible_B1HW), dim=1), _THUMBNAIL)

@@ -12,7 +12,6 @@ Shape legend: B batch, K stages, N channels, H and W pixels; h and w are 1/8 of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +25,7 @@ from uaafusion_ros.network.fast import Fast
 from uaafusion_ros.network.folding import fold, shrink
 from uaafusion_ros.network.memory import Unit
 from uaafusion_ros.network.modes import FastSettings
+from uaafusion_ros.network.once import once
 from uaafusion_ros.network.segmentation import SegmentationNetwork
 
 if TYPE_CHECKING:
@@ -85,6 +85,18 @@ class Realtime:
     def __call__(self, frame: Frame) -> StudentAttribution:
         """See `Mode`."""
         return StudentAttribution(self._model, frame, self._fast(frame).shares)
+
+    def kept(self, infrared_B1HW: Tensor, visible_B1HW: Tensor) -> RegionShares | None:
+        """See `Fast.kept`."""
+        return self._fast.kept(infrared_B1HW, visible_B1HW)
+
+    def knows(self, labels_BHW: Tensor) -> bool:
+        """See `Fast.knows`."""
+        return self._fast.knows(labels_BHW)
+
+    def skip(self) -> None:
+        """See `Fast.skip`."""
+        self._fast.skip()
 
     def reset(self) -> None:
         """See `Mode`."""
@@ -151,7 +163,7 @@ class StudentAttribution:
         gain = self._gradients[:, stage - 1 : stage] * shrink(change.abs(), STRIDE)
         return _smooth(gain, self._model.config.attention_smoothing // STRIDE // 2 * 2 + 1)
 
-    @cached_property
+    @once
     def _gradients(self) -> Tensor:
         head = self._model.student
         assert head is not None, "resolve_mode refuses models without a head"

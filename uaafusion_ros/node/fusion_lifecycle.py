@@ -17,6 +17,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from uaafusion_ros.inference.threads import in_a_passing_thread
 from uaafusion_ros.node.accounting import STREAMS, Accounting
 from uaafusion_ros.node.declarations import (
     ParameterError,
@@ -148,7 +149,7 @@ class FusionNode(LifecycleNode):
         # PyTorch takes seconds to import: without it the node is on the graph at once.
         from uaafusion_ros.node.publishers import Publishers
 
-        self._pipeline = self._load_model(self._settings.model)
+        self._pipeline = in_a_passing_thread(partial(self._load_model, self._settings.model))
         self._outputs = Publishers(self, self._pipeline.classes, self._pipeline.palette)
         self._swap.serve(self._settings.model)
 
@@ -165,11 +166,12 @@ class FusionNode(LifecycleNode):
             precision=settings.precision,
             settings=settings.frame.pipeline,
             providers=settings.providers,
+            compile_size=settings.compile_size,
         )
         if pipeline.notice:
             self.get_logger().warning(pipeline.notice)
         size = serving.frame_size if serving is not None else None
-        pipeline.warm_up(*(size or WARM_UP_SIZE))
+        pipeline.warm_up(*(size or settings.compile_size or WARM_UP_SIZE))
         return pipeline
 
     def _install(self, pipeline: FusionPipeline, done: Callable[[], None]) -> None:

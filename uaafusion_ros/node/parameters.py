@@ -20,6 +20,7 @@ from uaafusion_ros.inference.settings import (
     REGISTRATIONS,
     STRETCHES,
     PipelineSettings,
+    parse_size,
 )
 from uaafusion_ros.network.modes import AUTO, MODES, FastSettings, ModeError
 from uaafusion_ros.node.clock_offset import LARGEST
@@ -67,6 +68,13 @@ DECLARATIONS = (
         "engine_cache",
         _providers.engine_cache,
         "Folder in which TensorRT keeps its engines; empty: ~/.cache/uaafusion/tensorrt",
+        fixed=RECONFIGURE,
+    ),
+    Declaration(
+        "compile_size",
+        "",
+        "HEIGHTxWIDTH at work, as 480x640, for which PyTorch compiles realtime mode while the node "
+        "configures, in about a minute; empty: not compiled",
         fixed=RECONFIGURE,
     ),
     Declaration(
@@ -260,6 +268,7 @@ class NodeSettings:
     device: str
     precision: str
     providers: ProviderSettings
+    compile_size: tuple[int, int] | None
     input_transport: str
     max_skew: int
     max_wait: int
@@ -298,6 +307,7 @@ def read_settings(node: Node, changes: Iterable[Parameter] = ()) -> NodeSettings
         device=values["device"],
         precision=values["precision"],
         providers=ProviderSettings(values["providers"], values["engine_cache"]),
+        compile_size=_compile_size(values["compile_size"]),
         input_transport=values["input_transport"],
         max_skew=round(values["max_skew"] * SECOND),
         max_wait=round(values["max_wait"] * SECOND),
@@ -305,6 +315,13 @@ def read_settings(node: Node, changes: Iterable[Parameter] = ()) -> NodeSettings
         queue_size=values["queue_size"],
         frame=FrameSettings(pipeline, values["overlay_opacity"]),
     )
+
+
+def _compile_size(text: str) -> tuple[int, int] | None:
+    try:
+        return parse_size(text, "compile_size") if text else None
+    except SettingsError as error:
+        raise ParameterError(f"{error}; empty compiles nothing") from error
 
 
 def refusal(changes: Iterable[Parameter], state: str) -> str:

@@ -184,6 +184,8 @@ class FusionWorker:
         result = self._pipeline(infrared, visible, products) if products else None
         if (shrinkage := self._pipeline.shrinkage) is not None:
             self._warn("memory", f"fused at {shrinkage.side} pixels: {shrinkage.reason}")
+        if misfit := self._pipeline.misfit:
+            self._warn("compile_size", misfit)
         origin = FrameOrigin(
             header=pair.visible.message.header,
             height=visible.shape[0],

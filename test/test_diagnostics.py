@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from uaafusion_ros.node.accounting import Accounting, Figures, FrameDrop, Latency
-from uaafusion_ros.node.diagnostics import Connection, Level, Misses, Snapshot, diagnose
+from uaafusion_ros.node.diagnostics import Level, diagnose
+from uaafusion_ros.node.snapshot import Connection, Misses, Snapshot
 from uaafusion_ros.node.stillness import Stillness
 
 HEALTHY = Snapshot(

@@ -282,7 +282,7 @@ def test_a_model_labels_what_it_is_sure_of_and_its_classes_stand_beside(
 
 def test_pairs_may_be_as_far_apart_as_those_of_the_node(drive, tmp_path) -> None:
     pytest.importorskip("rclpy")
-    from uaafusion_ros.node.parameters import DECLARATIONS
+    from uaafusion_ros.node.fusion_parameters import DECLARATIONS
 
     default = next(entry.default for entry in DECLARATIONS if entry.name == "max_skew")
     assert harvest(drive, "--out", tmp_path / "out")["settings"]["max_skew"] == default

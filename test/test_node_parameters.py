@@ -9,7 +9,7 @@ import yaml
 pytest.importorskip("rclpy")
 
 from uaafusion_ros.node.declarations import check_value
-from uaafusion_ros.node.parameters import DECLARATIONS
+from uaafusion_ros.node.fusion_parameters import DECLARATIONS
 
 FILE = Path(__file__).resolve().parents[1] / "config" / "fusion.yaml"
 

@@ -8,7 +8,8 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from uaafusion_ros.node.diagnostics import Level, Snapshot, Status, diagnose
+from uaafusion_ros.node.diagnostics import Level, Status, diagnose
+from uaafusion_ros.node.snapshot import Snapshot
 
 DIAGNOSTICS_TOPIC = "/diagnostics"
 DIAGNOSTICS_DEPTH = 10

@@ -24,11 +24,12 @@ from uaafusion_ros.node.declarations import (
     declare_parameters,
     unknown_overrides,
 )
-from uaafusion_ros.node.diagnostics import Misses, Snapshot
 from uaafusion_ros.node.diagnostics_message import DiagnosticsReporter
+from uaafusion_ros.node.fusion_parameters import DECLARATIONS
 from uaafusion_ros.node.inputs import Inputs
 from uaafusion_ros.node.model_swap import ModelSwap
-from uaafusion_ros.node.parameters import DECLARATIONS, NodeSettings, read_settings, refusal
+from uaafusion_ros.node.parameters import NodeSettings, read_settings, refusal
+from uaafusion_ros.node.snapshot import Misses, Snapshot
 from uaafusion_ros.node.throttling import ThrottledWarnings
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from uaafusion_ros.node.compressed_images import (
     compressed_infrared_array,
     compressed_visible_array,
 )
-from uaafusion_ros.node.diagnostics import Connection, Misses
 from uaafusion_ros.node.images import check_image, infrared_array, visible_array
 from uaafusion_ros.node.pairing_filter import PairingFilter
 from uaafusion_ros.node.parameters import NodeSettings
+from uaafusion_ros.node.snapshot import Connection, Misses
 from uaafusion_ros.node.subscribers import Subscriber, subscribe
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from uaafusion_ros.node.diagnostics import Reloads
+from uaafusion_ros.node.snapshot import Reloads
 
 if TYPE_CHECKING:
     from uaafusion_ros.inference.pipeline import FusionPipeline

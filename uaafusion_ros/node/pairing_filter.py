@@ -14,10 +14,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from uaafusion_ros.node.accounting import Accounting, FrameDrop
-from uaafusion_ros.node.diagnostics import Misses
 from uaafusion_ros.node.images import ImageError
 from uaafusion_ros.node.pairing import DropReason, Pair, StampPairing
 from uaafusion_ros.node.parameters import NodeSettings
+from uaafusion_ros.node.snapshot import Misses
 from uaafusion_ros.node.subscribers import SimpleFilter
 from uaafusion_ros.stamps import SECOND, stamp_of
 

@@ -20,10 +20,10 @@ from uaafusion_ros.markdown import markdown_table
 from uaafusion_ros.node.camera_info import CAMERA_INFO_TOPICS
 from uaafusion_ros.node.declarations import START, Declaration
 from uaafusion_ros.node.diagnostics_message import DIAGNOSTICS_DEPTH, DIAGNOSTICS_TOPIC
+from uaafusion_ros.node.fusion_parameters import DECLARATIONS, REACTIVATE, RECONFIGURE
 from uaafusion_ros.node.inputs import IMAGE_TOPICS
 from uaafusion_ros.node.model_swap import RELOAD_SERVICE
 from uaafusion_ros.node.outputs import CLASSES_TOPIC, OUTPUT_DEPTH, Output, picture
-from uaafusion_ros.node.parameters import DECLARATIONS, REACTIVATE, RECONFIGURE
 from uaafusion_ros.node.replay_node import REPLAY_DEPTH
 from uaafusion_ros.node.replay_parameters import REPLAY_DECLARATIONS
 from uaafusion_ros.node.subscribers import DEPTH

@@ -121,7 +121,7 @@ def test_the_node_is_measured_over_dds_with_every_pair_accounted_for(tiny_model,
     assert case["published"] + sum(case["dropped"].values()) == 10
     assert case["latency"]["in_the_model_median"] > 0
     assert case["latency"]["beside_the_model_median"] > 0
-    node_report.write_markdown(result, "uaafusion bench --node", tmp_path / "performance.md")
+    node_report.write_markdown(result, "uaafusion bench", tmp_path / "performance.md", "node")
     assert "| tiny | exact | 64x64 | 10 at 5 Hz |" in (tmp_path / "performance.md").read_text()
 
 

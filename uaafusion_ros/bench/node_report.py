@@ -31,14 +31,14 @@ def print_table(result: dict[str, Any], console: Console) -> None:
     print_cases(_HEADINGS, _rows(result), _machine(result), console)
 
 
-def write_markdown(result: dict[str, Any], command: str, path: Path) -> None:
-    """Put the section into a file, in the place of the one before.
+def write_markdown(result: dict[str, Any], command: str, path: Path, section: str) -> None:
+    """Put a section into a file, in the place of the one before.
 
     Raises:
         OSError: the file cannot be written.
     """
     lines = markdown_table(_HEADINGS, _rows(result))
-    write_section(path, "node", [f"`{command}`", "", _machine(result), "", *lines])
+    write_section(path, section, [f"`{command}`", "", _machine(result), "", *lines])
 
 
 def _machine(result: dict[str, Any]) -> str:

@@ -46,8 +46,11 @@ def bench(
         Path | None, typer.Option(help="Put the table into this file, in the last one's place.")
     ] = None,
     section: Annotated[
-        str, typer.Option(help="Which table of that file, for tables of several runs.")
-    ] = "models",
+        str,
+        typer.Option(
+            help="Which table of that file, for tables of several runs; empty: models, or node."
+        ),
+    ] = "",
 ) -> None:
     """Measure models: time by part, memory, and the ratio to one pass of the release's network."""
     from uaafusion_ros.bench import node_report, report
@@ -64,13 +67,14 @@ def bench(
         compiled=compiled,
     )
     command = shlex.join(["uaafusion", *sys.argv[1:]])
+    section = section or ("node" if node else "models")
     if node:
         from uaafusion_ros.bench.node import run_node_bench
 
         result = run_node_bench(plan, seconds, rate, console)
         node_report.print_table(result, console)
         if markdown is not None:
-            node_report.write_markdown(result, command, markdown)
+            node_report.write_markdown(result, command, markdown, section)
     else:
         result = run_bench(plan, console)
         report.print_table(result, console)

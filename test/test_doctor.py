@@ -143,7 +143,10 @@ def test_live_cameras_with_unequal_clocks_and_a_node_that_asks_for_other_qos(
         *("-p", f"{qos}.subscription.reliability:=reliable"),
     )
     client.wait_for(lambda: client.state() == "active", "the node to be active")
-    status, checks = examine("--seconds", 4, environment=ros_environment())
+    for _ in range(3):  # on a busy machine DDS may take longer than it is given
+        status, checks = examine("--seconds", 4, environment=ros_environment())
+        if {"infrared camera", "visible camera"} <= checks.keys():
+            break
     assert status == 1
     for name, topic in (("infrared", "/thermal/image"), ("visible", "/rgb/image")):
         camera = checks[f"{name} camera"]

@@ -24,6 +24,7 @@ from uaafusion_ros.training.losses import (
     similarity_loss,
     structural_similarity,
 )
+from uaafusion_ros.training.pseudo_labels import absent_above, scores_below
 from uaafusion_ros.training.segmentation_phase import SegmentationPhase
 from uaafusion_ros.training.session import starting_model
 from uaafusion_ros.training.settings import (
@@ -199,3 +200,15 @@ def test_a_pair_is_seen_as_often_by_each_camera_as_asked(
     assert {"infrared": ratio > 3, "visible": ratio < 1 / 3, "fused": 0.5 < ratio < 2}[expected]
     with pytest.raises(SettingsError, match="more than 1"):
         SegmentationSettings(infrared_share=0.7, visible_share=0.4)
+
+
+def test_where_a_class_has_no_place_pseudo_labels_choose_among_the_others() -> None:
+    classes = ("unlabelled", "road", "building", "sidewalk")
+    scores = np.tile(np.float32([0.1, 0.6, 0.2, 0.1])[:, None, None], (1, 10, 3))
+    found = scores_below(scores, absent_above({"road": 0.4, "sidewalk": 0.6}, classes))
+    assert (found[:, :4].argmax(axis=0) == 2).all() and (found[1, 4:] > 0.5).all()
+    np.testing.assert_allclose(found.sum(axis=0), 1, rtol=1e-6)
+    np.testing.assert_allclose(found[2, 0, 0], 2 / 3, rtol=1e-6, err_msg="confidence is of these")
+    np.testing.assert_array_equal(found[:, 6:], scores[:, 6:])
+    with pytest.raises(SettingsError, match="no class 'lane'; expected unlabelled, road"):
+        absent_above({"lane": 0.4}, classes)

@@ -10,7 +10,11 @@ from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.segmentation import SegmentationNetwork
 from uaafusion_ros.training.boxes import MarkedObjects
 from uaafusion_ros.training.datasets import Dataset
-from uaafusion_ros.training.pseudo_labels import PseudoLabelledDataset, write_pseudo_labels
+from uaafusion_ros.training.pseudo_labels import (
+    AbsentAbove,
+    PseudoLabelledDataset,
+    write_pseudo_labels,
+)
 from uaafusion_ros.training.settings import DistillationSettings, FusionSettings, PhaseSettings
 
 
@@ -68,11 +72,13 @@ def write_labels(
     world: int,
     unreadable: Callable[[str, str], None],
     objects: Mapping[str, MarkedObjects],
+    absent: Mapping[str, AbsentAbove],
 ) -> list[str]:
     """Label this process's part of all pseudo-labelled data sets; return their names.
 
     Args:
         objects: data set name to what somebody marked in it.
+        absent: data set name to where a class cannot be.
 
     Raises:
         OSError: a label cannot be written.
@@ -90,6 +96,7 @@ def write_labels(
             part=part,
             unreadable=unreadable,
             objects=objects.get(dataset.name),
+            absent=absent.get(dataset.name),
         )
     return [dataset.name for dataset in labelled]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.segmentation import SegmentationNetwork
 from uaafusion_ros.training.boxes import MarkedObjects, draw_objects, scores_without
 from uaafusion_ros.training.datasets import Dataset, Sample, read_labels
@@ -16,6 +17,32 @@ from uaafusion_ros.training.kept_images import keep_images, kept_image, luminanc
 
 # By night the visible camera is confidently wrong; it has the smallest say.
 _SAY = {"infrared": 0.35, "average": 0.3, "brightest": 0.2, "visible": 0.15}
+#: Class id to the share of the rows, from the top, in which there is none of it.
+AbsentAbove = Mapping[int, float]
+
+
+def absent_above(shares: Mapping[str, float], classes: Sequence[str]) -> AbsentAbove:
+    """Take class names to the ids of a model.
+
+    Raises:
+        SettingsError: a class that the model does not have.
+    """
+    for name in shares:
+        if name not in classes:
+            raise SettingsError(f"absent_above: no class {name!r}; expected {', '.join(classes)}")
+    return {classes.index(name): share for name, share in shares.items()}
+
+
+def scores_below(scores_CHW: np.ndarray, absent: AbsentAbove) -> np.ndarray:
+    """Share the score of a class in the rows where it has no place out among the others.
+
+    Args:
+        scores_CHW: class scores in 0..1 that sum to 1 at every pixel, float32 [C,H,W].
+    """
+    scores = scores_CHW.copy()
+    for label, share in absent.items():
+        scores[label, : round(share * scores.shape[1])] = 0
+    return scores / np.maximum(scores.sum(axis=0, keepdims=True), 1e-6)
 
 
 class PseudoLabelledDataset:
@@ -46,11 +73,13 @@ def write_pseudo_labels(
     part: range,
     unreadable: Callable[[str, str], None],
     objects: MarkedObjects | None = None,
+    absent: AbsentAbove | None = None,
 ) -> None:
     """Label the samples in `part` and write class ids as `folder`/INDEX.png.
 
     Args:
         objects: what somebody marked in these pairs; the network labels the rest.
+        absent: where a class cannot be; None leaves all possible everywhere.
 
     Raises:
         OSError: a label cannot be written.
@@ -58,16 +87,22 @@ def write_pseudo_labels(
     network.eval()
 
     def labels(_: int, sample: Sample) -> np.ndarray:
-        return _labels(network, sample, confidence, objects)
+        return _labels(network, sample, confidence, objects, absent or {})
 
     keep_images(dataset, folder, part, unreadable, labels)
 
 
 def _labels(
-    network: SegmentationNetwork, sample: Sample, confidence: float, objects: MarkedObjects | None
+    network: SegmentationNetwork,
+    sample: Sample,
+    confidence: float,
+    objects: MarkedObjects | None,
+    absent: AbsentAbove,
 ) -> np.ndarray:
     assert sample.infrared is not None
     scores = mean_scores(network, sample.infrared, sample.visible)
+    if absent:
+        scores = scores_below(scores, absent)
     if objects is None:
         return _confident(scores, confidence)
     stem = Path(sample.name).stem

@@ -22,6 +22,7 @@ from uaafusion_ros.training.mixture import Mixture, Unreadable
 from uaafusion_ros.training.phase_data import shares_of, with_pseudo_labels, write_labels
 from uaafusion_ros.training.phases import LABELLING_PHASES, PHASES, build_phase, mode_taught_by
 from uaafusion_ros.training.pictures import picture_of
+from uaafusion_ros.training.pseudo_labels import absent_above
 from uaafusion_ros.training.resuming import (
     changed_settings,
     check_model,
@@ -209,6 +210,10 @@ class _Run:
             world=self._processes.world,
             unreadable=self._unreadable.note,
             objects=self._objects,
+            absent={
+                name: absent_above(data.absent_above, self._model.config.classes)
+                for name, data in self._settings.data.items()
+            },
         )
         self._processes.gather(None)  # nobody reads before all have written
         if names:

@@ -38,6 +38,9 @@ class DatasetSettings:
     boxes: str = ""
     #: Models (files or names) whose fused images of these pairs the segmentation learns on as well.
     fused_by: tuple[str, ...] = ()
+    #: Class name to a share of the rows, from the top, in which a level camera sees none of it, as
+    #: of the road above the horizon: pseudo-labels choose among the other classes there.
+    absent_above: dict[str, float] = field(default_factory=dict)
     #: Whether people cut from labelled visible frames are pasted into these pairs.
     paste_people: bool = False
     #: The street: how many frames, of how many pixels, from which seed on.
@@ -50,6 +53,9 @@ class DatasetSettings:
         _choice("kind", self.kind, KINDS)
         _at_least("weight", self.weight, 0)
         _at_least("frames", self.frames, 1)
+        for label, share in self.absent_above.items():
+            if not 0 <= share <= 1:
+                raise SettingsError(f"absent_above.{label} is {share}, expected 0 to 1")
         if self.kind != "street" and not self.path:
             raise SettingsError(f"a data set of kind {self.kind!r} needs a path")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 from test_modes import HEADLESS, TINY, build, let_speak
 
+import uaafusion_ros.inference.compiled as compiled_module
 from uaafusion_ros.inference.backends import TorchBackend
 from uaafusion_ros.network.modes import FastSettings
 from uaafusion_ros.network.unfolding import Output
@@ -22,10 +21,6 @@ SIZE = (64, 96)
 WANTED = Output.ALL & ~Output.SCORES
 FAST = FastSettings(every=4, change=0.5)
 NAMES = ("fused", "mask", "infrared_weight", "attention", "regions", "contribution_visible")
-
-needs_compiler = pytest.mark.skipif(
-    shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler is installed"
-)
 
 
 def backend(seed: int = 0, size: tuple[int, int] | None = SIZE, config=TINY) -> TorchBackend:
@@ -44,12 +39,20 @@ def pair(number: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return frame.infrared.astype(np.float32) / 255, visible.astype(np.float32) / 255
 
 
-@pytest.fixture(scope="module")
-def compiled() -> TorchBackend:
+@pytest.fixture(autouse=True)
+def _traced_alone(monkeypatch) -> None:
+    """Traced whole, guarded and functionalised as always, but not made into C++.
+
+    That takes a minute; `uaafusion bench --node --compile` does it.
+    """
+    monkeypatch.setattr(compiled_module, "_COMPILER", "aot_eager")
+
+
+@pytest.fixture
+def compiled(_traced_alone) -> TorchBackend:
     return backend()
 
 
-@needs_compiler
 def test_what_is_compiled_answers_as_what_is_not(compiled, monkeypatch) -> None:
     """Judged frames, kept shares, a class that enters, and in the middle another size."""
     plain = backend(size=None)
@@ -73,7 +76,6 @@ def test_what_is_compiled_answers_as_what_is_not(compiled, monkeypatch) -> None:
     assert {result is None for result in taken} == {True, False}, "both ways were taken"
 
 
-@needs_compiler
 def test_a_successor_is_compiled_however_many_there_were(compiled) -> None:
     """PyTorch compiles one piece of code for a few models and then, silently, no more."""
     assert compiled.notice == ""
@@ -86,6 +88,7 @@ def test_a_successor_is_compiled_however_many_there_were(compiled) -> None:
 
 def test_without_a_compiler_it_says_so_and_fuses_all_the_same(monkeypatch, tmp_path: Path) -> None:
     inductor = pytest.importorskip("torch._inductor.config")
+    monkeypatch.setattr(compiled_module, "_COMPILER", "inductor")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with inductor.patch({"cpp.cxx": (None, str(tmp_path / "absent")), "fx_graph_cache": False}):

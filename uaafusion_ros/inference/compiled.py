@@ -21,6 +21,8 @@ from uaafusion_ros.network.unfolding import FusionOutput, Output, UAAFusion
 
 #: What the function computes, whatever is wanted of a frame.
 OUTPUTS = Output.ALL & ~Output.SCORES
+#: Of torch.compile: what makes code of the traced function.
+_COMPILER = "inductor"
 #: Runs before a capture, in which libraries choose their algorithms.
 _REHEARSALS = 3
 
@@ -107,7 +109,9 @@ def _prepared(function: _Function, example: tuple[Tensor, ...]) -> _Function:
         return _CapturedGraph(function, example)
     # Its compilers would otherwise be processes of their own, which outlive a node that is killed.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    compiled: Any = torch.compile(_of_its_own(function), fullgraph=True, dynamic=False)
+    compiled: Any = torch.compile(
+        _of_its_own(function), backend=_COMPILER, fullgraph=True, dynamic=False
+    )
     compiled(*example)
     return compiled
 

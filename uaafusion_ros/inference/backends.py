@@ -209,13 +209,17 @@ class TorchBackend:
         mixed = self._type != torch.float32
         with torch.no_grad(), torch.autocast(self._device.type, self._type, enabled=mixed):
             sources = self._uploads(infrared, visible)
-            result = None
-            if self._compiled is not None and isinstance(self._mode, Realtime):
-                self.misfit = self._compiled.misfit(sources[0])
-                result = self._compiled(self._mode, *sources)
+            result = self._run_compiled(*sources)
             if result is None:
                 result = self._model(*sources, outputs, mode=self._mode)
             return _to_arrays(result)
+
+    def _run_compiled(self, infrared: Tensor, visible: Tensor) -> FusionOutput | None:
+        self.misfit = ""
+        if self._compiled is None or not isinstance(self._mode, Realtime):
+            return None
+        self.misfit = self._compiled.misfit(infrared)
+        return None if self.misfit else self._compiled(self._mode, infrared, visible)
 
     def close(self) -> None:
         """Release the model; on CUDA give its memory back to the driver."""

@@ -66,9 +66,11 @@ class CompiledRealtime:
         )
 
     def __call__(self, mode: Realtime, infrared: Tensor, visible: Tensor) -> FusionOutput | None:
-        """Return `OUTPUTS` for the next frame [1,1,H,W]; None where the sources must be judged."""
-        if self.misfit(infrared):
-            return None
+        """Return `OUTPUTS` for the next frame [1,1,H,W], which is no `misfit`.
+
+        Returns:
+            None where the sources must be judged.
+        """
         kept = mode.kept(infrared, visible)
         if kept is None:
             return None

@@ -83,6 +83,10 @@ class _Run:
             for name, one in settings.data.items()
             if one.boxes
         }
+        self._absent = {
+            name: absent_above(one.absent_above, self._classes)
+            for name, one in settings.data.items()
+        }
         self._unreadable = Unreadable(sum(map(len, self._datasets)), self._say_anywhere)
         prepare_layers(model.segmentation, processes)
         self._progress, self._phase = PhaseProgress(), ""
@@ -210,10 +214,7 @@ class _Run:
             world=self._processes.world,
             unreadable=self._unreadable.note,
             objects=self._objects,
-            absent={
-                name: absent_above(data.absent_above, self._model.config.classes)
-                for name, data in self._settings.data.items()
-            },
+            absent=self._absent,
         )
         self._processes.gather(None)  # nobody reads before all have written
         if names:

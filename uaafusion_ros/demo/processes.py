@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import IO, Any
 
 from uaafusion_ros.node.transport import transport_environment
+from uaafusion_ros.signals import signals_handled
 
 TAIL = 15
 """Lines of a log that are shown when its process fails."""
@@ -158,7 +159,7 @@ class ProcessGroup:
         self._ros_logs = tempfile.TemporaryDirectory(prefix="uaafusion_demo_")
         self._environment = demo_environment(self._ros_logs.name)
         self._processes: list[DemoProcess] = []
-        self._handlers: dict[int, Any] = {}
+        self._handled = signals_handled(self.SIGNALS, self._on_signal)
         self._waiting = False
         self._interrupted = False
 
@@ -180,9 +181,7 @@ class ProcessGroup:
             process.check()
 
     def __enter__(self) -> ProcessGroup:
-        if threading.current_thread() is threading.main_thread():
-            for number in self.SIGNALS:
-                self._handlers[number] = signal.signal(number, self._on_signal)
+        self._handled.__enter__()
         return self
 
     def __exit__(
@@ -202,8 +201,7 @@ class ProcessGroup:
             time.sleep(_POLL)
         for process in self._processes:
             process.end()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._handled.__exit__(None, None, None)
         self._ros_logs.cleanup()
         if self._interrupted:
             raise KeyboardInterrupt

@@ -11,10 +11,7 @@ import cv2
 import numpy as np
 
 from uaafusion_ros.inference.onnx_file import UNKNOWN
-from uaafusion_ros.network.modes import FastSettings
-
-#: Height and width of the thumbnails that tell whether a scene has changed.
-_THUMBNAIL = (12, 16)
+from uaafusion_ros.network.modes import THUMBNAIL, FastSettings
 
 
 class KeptShares:
@@ -101,7 +98,7 @@ def _thumbnail(image: np.ndarray) -> np.ndarray:
     the graph's cores.
     """
     sums = cv2.integral(image, sdepth=cv2.CV_64F)
-    (top, bottom), (left, right) = map(_cells, image.shape, _THUMBNAIL)
+    (top, bottom), (left, right) = map(_cells, image.shape, THUMBNAIL)
     totals = (
         sums[np.ix_(bottom, right)]
         - sums[np.ix_(top, right)]

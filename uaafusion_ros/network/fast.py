@@ -26,16 +26,13 @@ from uaafusion_ros.network.attribution import (
     shares_from_scores,
 )
 from uaafusion_ros.network.exact import Frame, pathway_of
-from uaafusion_ros.network.modes import FastSettings
+from uaafusion_ros.network.modes import THUMBNAIL, FastSettings
 
 if TYPE_CHECKING:
     from uaafusion_ros.network.unfolding import UAAFusion
 
 #: Takes S and a [B,1,H,W]; returns S(0) for it, [B,C,H,W].
 BlackScorer = Callable[[nn.Module, Tensor], Tensor]
-
-#: Height and width of the thumbnails that tell whether a scene has changed.
-_THUMBNAIL = (12, 16)
 
 
 class Fast:
@@ -215,4 +212,4 @@ class FastAttribution:
 
 
 def _thumbnail(infrared_B1HW: Tensor, visible_B1HW: Tensor) -> Tensor:
-    return F.adaptive_avg_pool2d(torch.cat((infrared_B1HW, visible_B1HW), dim=1), _THUMBNAIL)
+    return F.adaptive_avg_pool2d(torch.cat((infrared_B1HW, visible_B1HW), dim=1), THUMBNAIL)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from uaafusion_ros.network.config import ModelConfig
 
 MODES = ("exact", "fast", "realtime")
+#: Height and width of the thumbnails that tell whether a scene has changed.
+THUMBNAIL = (12, 16)
 #: The fastest mode that the model was trained for.
 AUTO = "auto"
 

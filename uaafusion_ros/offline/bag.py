@@ -18,7 +18,7 @@ from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.pipeline import Product
 from uaafusion_ros.node.outputs import classes_json
 from uaafusion_ros.offline.frames import FusedPair
-from uaafusion_ros.offline.interrupts import Interrupts
+from uaafusion_ros.offline.interrupts import interrupts_call
 from uaafusion_ros.offline.messages import classes_message, output_messages, output_topics
 from uaafusion_ros.offline.plan import FusionPlan
 from uaafusion_ros.offline.progress import watched
@@ -116,7 +116,7 @@ def _write(
     topics = [*ours.values(), *(topic for topic in kept if (topic.name, topic.type) not in ours)]
     bag = SplitBag(job.out, topics, {})
     try:
-        with Interrupts(stream.stop):
+        with interrupts_call(stream.stop):
             _write_items(bag, stream, state, console)
             summary = stream.summary() | {"version": __version__, "complete": stream.complete}
             bag.close({CUSTOM: json.dumps(summary, sort_keys=True)})

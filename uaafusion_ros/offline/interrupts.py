@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from uaafusion_ros.signals import signals_handled
 
 
-class Interrupts:
-    """While it is entered, the first signal calls ``act``; a second one is an interruption."""
+@contextmanager
+def interrupts_call(act: Callable[[], object]) -> Iterator[None]:
+    """Meanwhile the first signal calls ``act``; a second one is an interruption."""
+    came = False
 
-    def __init__(self, act: Callable[[], object]) -> None:
-        self._act = act
-        self._handlers: dict[int, Any] = {}
-        self.came = False
-
-    def __enter__(self) -> Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.came:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        if came:
             raise KeyboardInterrupt
-        self.came = True
-        self._act()
+        came = True
+        act()
+
+    with signals_handled((signal.SIGINT, signal.SIGTERM), on_signal):
+        yield

@@ -54,7 +54,7 @@ def fit(image: np.ndarray, shape: tuple[int, int], background: int = 0) -> np.nd
 
     Args:
         image: [H,W] uint8, uint16 or float32, or [H,W,3] BGR uint8. 16-bit and float images are
-            stretched between their extremes, as for looking at.
+            stretched between their percentiles, as for looking at.
         shape: height and width of the cell.
 
     Returns:

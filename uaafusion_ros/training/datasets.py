@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from uaafusion_ros.scenes.classes import CLASSES as STREET_CLASSES
-from uaafusion_ros.scenes.street import StreetScene
+from uaafusion_ros.scenes.street import StreetFrame, StreetScene
 from uaafusion_ros.training.class_mapping import (
     KNOWN_CLASSES,
     KNOWN_NAMES,
@@ -168,6 +168,23 @@ class FolderDataset:
             )
 
 
+def street_frame(
+    index: int, height: int, width: int, conditions: Sequence[str], seed: int
+) -> tuple[str, StreetFrame]:
+    """Render one of a row of streets, each of its own and with the next of the conditions.
+
+    Args:
+        seed: of the first street.
+
+    Returns:
+        a name that is like no other's, and the frame.
+    """
+    condition = conditions[index % len(conditions)]
+    scene = StreetScene(height, width, condition, seed=seed + index)  # type: ignore[arg-type]
+    # At a time of its own: some things stand at the same place when a street begins.
+    return f"{condition}-{seed + index}", scene.frame(float(index % 7))
+
+
 class StreetDataset:
     """Frames of as many different synthetic streets, by day, at night and in fog."""
 
@@ -188,15 +205,14 @@ class StreetDataset:
 
     def load(self, index: int) -> Sample:
         settings = self._settings
-        condition = STREET_CONDITIONS[index % len(STREET_CONDITIONS)]
-        seed = settings.seed + index
-        scene = StreetScene(settings.height, settings.width, condition, seed=seed)  # type: ignore[arg-type]
-        frame = scene.frame(float(index % 7))
+        name, frame = street_frame(
+            index, settings.height, settings.width, STREET_CONDITIONS, settings.seed
+        )
         return Sample(
             visible=cv2.cvtColor(frame.visible, cv2.COLOR_BGR2GRAY),
             infrared=frame.infrared,
             labels=self._mapping.apply(frame.labels) if self.has_labels else None,
-            name=f"street-{condition}-{seed}",
+            name=f"street-{name}",
         )
 
 

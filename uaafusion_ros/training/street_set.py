@@ -10,9 +10,9 @@ from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.output_files import write_image, write_json
 from uaafusion_ros.network.config import class_list
 from uaafusion_ros.scenes.classes import CLASSES, PALETTE
-from uaafusion_ros.scenes.street import MINIMUM_SIDE, Condition, StreetScene
+from uaafusion_ros.scenes.street import MINIMUM_SIDE, Condition
 from uaafusion_ros.training.class_mapping import CLASSES_FILE
-from uaafusion_ros.training.datasets import KINDS
+from uaafusion_ros.training.datasets import KINDS, VISIBLE, street_frame
 
 
 def write_street_set(
@@ -54,11 +54,7 @@ def _write(
         (out / kind).mkdir(parents=True, exist_ok=True)
     write_json(out / CLASSES_FILE, class_list(CLASSES, PALETTE))
     for index in range(frames):
-        condition = conditions[index % len(conditions)]
-        scene = StreetScene(*size, condition, seed=seed + index)  # type: ignore[arg-type]
-        # At a time of its own: some things stand at the same place when a street begins.
-        frame = scene.frame(float(index % 7))
-        name = f"{condition}-{seed + index}.png"
+        name, frame = street_frame(index, *size, conditions, seed)
         for kind in KINDS:
-            write_image(out / kind / name, getattr(frame, kind))
-        yield out / "visible" / name
+            write_image(out / kind / f"{name}.png", getattr(frame, kind))
+        yield out / VISIBLE / f"{name}.png"

@@ -136,6 +136,37 @@ def test_a_class_list_beside_the_data_maps_labels_by_name(
     assert (tmp_path / "out" / "report.md").exists()
 
 
+def test_marks_choose_the_pairs_and_take_the_place_of_labels(
+    data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """The whole of one pair is marked as road, and one pixel as a class that nobody knows."""
+    marks = {
+        "images": [{"id": 5, "file_name": "elsewhere/1.jpg"}],
+        "categories": [{"id": 1, "name": "giraffe"}, {"id": 2, "name": "road"}],
+        "annotations": [
+            {"image_id": 5, "category_id": 2, "bbox": [0, 0, WIDTH, HEIGHT]},
+            {"image_id": 5, "category_id": 1, "bbox": [7, 7, 1, 1]},
+        ],
+    }
+    (tmp_path / "marks.json").write_text(json.dumps(marks))
+    job = EvaluationJob(
+        models=(str(tiny_model),), data=data, out=tmp_path, marked=tmp_path / "marks.json"
+    )
+
+    result = evaluate_models(job, Console(quiet=True))
+
+    assert result.evaluated == ["1"] and "giraffe" in result.notes[0]
+    model = result.models["tiny"]
+    # Of one class alone what is right is all that there is to find.
+    assert model.segmentation["fused"].keys() == {"road"}
+    assert model.right["fused"] == pytest.approx(model.segmentation["fused"]["road"])
+
+    marks["images"][0]["file_name"] = "77.jpg"
+    (tmp_path / "marks.json").write_text(json.dumps(marks))
+    with pytest.raises(SettingsError, match="lists none of the 5 pairs"):
+        evaluate_models(job, Console(quiet=True))
+
+
 def test_modes_are_compared_with_exact_of_the_same_model(
     data: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

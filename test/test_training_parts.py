@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,8 +16,9 @@ from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.boxes import draw_objects, read_boxes, scores_without
-from uaafusion_ros.training.datasets import Sample
+from uaafusion_ros.training.datasets import Sample, read_labels
 from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.kept_images import kept_image
 from uaafusion_ros.training.losses import (
     complement_loss,
     gradient_loss,
@@ -24,9 +26,15 @@ from uaafusion_ros.training.losses import (
     similarity_loss,
     structural_similarity,
 )
-from uaafusion_ros.training.pseudo_labels import absent_above, scores_below
+from uaafusion_ros.training.pseudo_labels import (
+    absent_above,
+    knowledge_of,
+    scores_below,
+    write_pseudo_labels,
+)
+from uaafusion_ros.training.regions import read_regions
 from uaafusion_ros.training.segmentation_phase import SegmentationPhase
-from uaafusion_ros.training.session import starting_model
+from uaafusion_ros.training.session import open_datasets, starting_model
 from uaafusion_ros.training.settings import (
     DatasetSettings,
     SegmentationSettings,
@@ -69,12 +77,61 @@ def test_a_marked_person_is_cut_out_by_warmth_and_nothing_else_stays_one(tmp_pat
     assert left[2, 5, 5] == 0 and left[1, 5, 5] == 1
     assert left[2, 30, 35] == scores[2, 30, 35]  # inside its box it may be one
     labels = left.argmax(axis=0).astype(np.uint8)
-    draw_objects(labels, infrared, objects.boxes["a"])
+    draw_objects(labels, infrared, objects.shapes["a"])
 
     assert (labels[20:50, 30:40] == 2).all()
     assert (labels[18:52, 25:29] != 2).all()
     assert (labels[20:40, 60:70] == 2).all()  # a crowd's stay as the network saw them
     assert (labels == 2).sum() == 30 * 10 + 20 * 10
+
+
+def test_what_somebody_marked_wins_over_a_guess_and_doubted_guesses_are_left_out(tmp_path) -> None:
+    marks = [
+        {"bbox": [2, 3, 4, 5]},
+        {"segmentation": [[20, 10, 30, 10, 30, 20, 20, 20]]},
+    ]
+    for kind in ("infrared", "visible"):
+        (tmp_path / kind).mkdir()
+        cv2.imwrite(str(tmp_path / kind / "a.png"), np.zeros((32, 48), np.uint8))
+    settings = DatasetSettings(
+        path=str(tmp_path), regions=str(coco(tmp_path, marks)), doubted=("road",)
+    )
+    (pairs,) = open_datasets({"pairs": settings}, CLASSES, cache=0)
+    network = UAAFusion(ModelConfig(**SMALL)).segmentation.requires_grad_(False)
+    network.classifier.weight.zero_()
+    network.classifier.bias.copy_(torch.tensor([0.0, 9.0, 0.0]))  # everything is road to it
+
+    write_pseudo_labels(
+        network,
+        pairs,
+        tmp_path / "guessed",
+        confidence=0.5,
+        part=range(1),
+        unreadable=lambda *reason: pytest.fail(str(reason)),
+        knowledge=knowledge_of(settings, CLASSES),
+    )
+
+    labels = read_labels(kept_image(tmp_path / "guessed", 0))
+    assert (labels[3:8, 2:6] == 2).all() and (labels[10:21, 20:31] == 2).all()
+    assert (labels == 2).sum() == 4 * 5 + 11 * 11 and (labels == 1).sum() == 0
+
+
+def test_pairs_to_measure_on_are_held_out_of_training(tmp_path) -> None:
+    (tmp_path / "visible").mkdir()
+    for stem in "abc":
+        cv2.imwrite(str(tmp_path / "visible" / f"{stem}.png"), np.zeros((32, 48), np.uint8))
+    held_out = DatasetSettings(path=str(tmp_path), held_out=str(coco(tmp_path, [])))
+    (rest,) = open_datasets({"some": held_out}, CLASSES, cache=0)
+    assert [Path(rest.load(index).name).stem for index in range(len(rest))] == ["c"]
+    (tmp_path / "visible" / "c.png").unlink()
+    with pytest.raises(DatasetError, match="holds out all images"):
+        open_datasets({"some": held_out}, CLASSES, cache=0)
+
+
+@pytest.mark.parametrize("polygon", [[1, 2, 3, 4], [1, 2, 3, 4, 5, 6, 7]])
+def test_a_polygon_that_is_none_is_refused(tmp_path, polygon) -> None:
+    with pytest.raises(DatasetError, match=r"boxes.json.*3 corners"):
+        read_regions(coco(tmp_path, [{"segmentation": [polygon]}]), CLASSES)
 
 
 def test_images_that_nobody_looked_at_keep_the_networks_labels(tmp_path) -> None:

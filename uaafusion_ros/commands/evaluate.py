@@ -31,6 +31,10 @@ def evaluate(
         list[str] | None,
         typer.Option(help="exact, fast or realtime, beside exact; repeat. Default: auto alone."),
     ] = None,
+    marked: Annotated[
+        Path | None,
+        typer.Option(help="COCO JSON of regions of known class; evaluates the pairs it lists."),
+    ] = None,
 ) -> None:
     """Measure models on pairs: metrics.json, per_image.csv and report.md under OUT."""
     from uaafusion_ros.training.evaluation import EvaluationJob, evaluate_models
@@ -45,6 +49,7 @@ def evaluate(
         faithfulness=faithfulness,
         device=device,
         modes=tuple(mode or ()),
+        marked=marked,
     )
     result = evaluate_models(job, console)
     ranks = result.mean_ranks()

@@ -84,10 +84,15 @@ def random_crop(
 def vary_visible(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exposure, gamma, noise, blur and now and then glare or night."""
     if rng.random() < 0.3:
-        image = image ** rng.uniform(1.2, 2.5) * rng.uniform(0.25, 0.9)
+        image = darken(image, rng)
     if rng.random() < 0.2:
         image = _add_glare(image, rng)
     return _vary(image, rng)
+
+
+def darken(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Take a visible image to dusk or night."""
+    return image ** rng.uniform(1.2, 2.5) * rng.uniform(0.25, 0.9)
 
 
 def vary_infrared(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,15 +1,12 @@
 """Objects that somebody marked by boxes in unlabelled pairs, and the pixels these stand for.
 
-Boxes are quick to draw and most labelling tools write them. They come as COCO's object detection
-JSON (Lin et al. 2014): `images` (id, file_name), `categories` (id, name) and `annotations`
-(image_id, category_id, bbox [left, top, width, height] in pixels of the image; iscrowd 1 for a
-region with more than can be told apart). Images that the file lists have been looked at: what it
-does not mark in them is not there.
+Boxes are quick to draw and most labelling tools write them, as COCO's object detection JSON: bbox
+is [left, top, width, height]; iscrowd is 1 for a region with more than can be told apart. Images
+that the file lists have been looked at: what it does not mark in them is not there.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.coco import Marked, read_coco
 
 #: Shares of its box that a warm object takes.
 _PLAUSIBLE_SHARE = (0.2, 0.9)
@@ -38,43 +35,16 @@ class Box:
     crowd: bool
 
 
-@dataclass(frozen=True)
-class MarkedObjects:
-    """labels: class ids that were looked for; boxes: file stem to its boxes, perhaps none."""
-
-    labels: tuple[int, ...]
-    boxes: dict[str, tuple[Box, ...]]
+MarkedObjects = Marked[Box]
 
 
 def read_boxes(path: str | Path, classes: Sequence[str]) -> MarkedObjects:
-    """Read a COCO file; categories that `classes` lack are left out.
+    """Read a COCO file of boxes; categories that `classes` lack are left out.
 
     Raises:
         DatasetError: the file cannot be read, is no such JSON, or none of its categories is known.
     """
-    try:
-        content = json.loads(Path(path).read_text())
-        names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
-        stems = {entry["id"]: Path(entry["file_name"]).stem for entry in content["images"]}
-        boxes: dict[str, list[Box]] = {stem: [] for stem in stems.values()}
-        for entry in content["annotations"]:
-            name = names[entry["category_id"]]
-            if name in classes:
-                boxes[stems[entry["image_id"]]].append(_box(entry, classes.index(name)))
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror}; expected a COCO JSON of boxes") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(
-            f"{path}: not COCO's JSON of boxes ({type(error).__name__}: {error}); expected "
-            "images, categories and annotations with image_id, category_id and bbox"
-        ) from error
-    labels = tuple(sorted(classes.index(name) for name in names.values() if name in classes))
-    if not labels:
-        raise DatasetError(
-            f"{path}: marks {', '.join(names.values()) or 'nothing'}, of which the model knows "
-            f"nothing; its classes are {', '.join(classes)}"
-        )
-    return MarkedObjects(labels, {stem: tuple(found) for stem, found in boxes.items()})
+    return read_coco(path, classes, _box, expected="bbox")
 
 
 def _box(entry: dict[str, Any], label: int) -> Box:
@@ -88,12 +58,12 @@ def scores_without(scores_CHW: np.ndarray, objects: MarkedObjects, stem: str) ->
     Args:
         scores_CHW: class scores in 0..1 that sum to 1 at every pixel, float32 [C,H,W].
     """
-    if stem not in objects.boxes:
+    if stem not in objects.shapes:
         return scores_CHW
     scores = scores_CHW.copy()
     for label in objects.labels:
         absent = np.ones(scores.shape[1:], bool)
-        for box in objects.boxes[stem]:
+        for box in objects.shapes[stem]:
             if box.label == label:
                 absent[box.top : box.bottom, box.left : box.right] = False
         scores[label][absent] = 0

@@ -23,6 +23,7 @@ from uaafusion_ros.training.class_mapping import (
     map_classes,
     read_class_names,
 )
+from uaafusion_ros.training.coco import image_stems
 from uaafusion_ros.training.errors import DatasetError
 from uaafusion_ros.training.settings import DatasetSettings
 
@@ -116,7 +117,10 @@ class FolderDataset:
         self.has_labels = settings.labels and (needs_all or labels.is_dir())
         self._infrared = self._partners(infrared) if self.has_infrared else {}
         self._labels = self._partners(labels) if self.has_labels else {}
-        self._stems = list(self._visible)
+        held_out = image_stems(settings.held_out) if settings.held_out else frozenset()
+        self._stems = [stem for stem in self._visible if stem not in held_out]
+        if not self._stems:
+            raise DatasetError(f"{settings.held_out} holds out all images of {visible}")
         self._mapping = _mapping(settings, classes)
         self.notes: list[str] = []
         if self.has_labels and self._mapping.unmapped:

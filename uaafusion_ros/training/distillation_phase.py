@@ -16,7 +16,7 @@ from uaafusion_ros.network.student import Realtime
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.datasets import Dataset, Sample
-from uaafusion_ros.training.fusion_phase import augment_pair
+from uaafusion_ros.training.fusion_phase import augment_pair, crop_pair
 from uaafusion_ros.training.settings import DistillationSettings
 
 
@@ -59,7 +59,7 @@ class DistillationPhase:
         """Return `infrared` and `visible`, varied as for the stages."""
         share = self.settings.pasting_share if dataset.name in self._pasted else 0.0
         size = (self.settings.patch_height, self.settings.patch_width)
-        pair = augment_pair(sample, rng, size, self._paster, share)
+        pair = augment_pair(crop_pair(sample, rng, size), rng, self._paster, share)
         return {"infrared": pair["infrared"], "visible": pair["visible"]}
 
 

@@ -45,6 +45,7 @@ class EvaluationJob:
     faithfulness: images that deletion and insertion are measured on; 0 is none.
     modes: that every model runs in, each a column; beside others than `exact` stands that as well,
         as their yardstick. Empty: the one that the model has, without one.
+    marked: COCO JSON of regions of known class in some of the pairs, which alone are evaluated.
     """
 
     models: tuple[str, ...]
@@ -56,6 +57,7 @@ class EvaluationJob:
     faithfulness: int = 0
     device: str = "auto"
     modes: tuple[str, ...] = ()
+    marked: Path | None = None
 
     def columns(self) -> list[tuple[str, str]]:
         """Return the model and mode of every column; `exact` comes first of a model's."""
@@ -82,6 +84,7 @@ def evaluate_models(job: EvaluationJob, console: Console) -> EvaluationResult:
 
     Raises:
         CheckpointError: a model cannot be used.
+        DatasetError: the marks cannot be read.
         SettingsError: a folder without pairs, no usable pair, or nothing to plot with.
     """
     problems: list[str] = []
@@ -94,7 +97,7 @@ def evaluate_models(job: EvaluationJob, console: Console) -> EvaluationResult:
     for name in ("limit", "faithfulness"):
         if getattr(job, name) < 0:
             raise SettingsError(f"{name} is {getattr(job, name)}, expected 0 or more")
-    folder = EvaluationFolder(job.data, job.limit, problem)
+    folder = EvaluationFolder(job.data, job.limit, problem, marked=job.marked)
     compared = [ComparedFolder(path, folder.stems, problem) for path in job.compare]
     models = [
         EvaluatedModel.from_file(path, device=job.device, max_side=job.max_side, mode=mode)

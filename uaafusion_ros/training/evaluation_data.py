@@ -14,7 +14,9 @@ from uaafusion_ros.inference.files import SUFFIXES, by_stem, read_infrared, read
 from uaafusion_ros.inference.settings import PipelineSettings
 from uaafusion_ros.inference.thermal import GainControl
 from uaafusion_ros.training.class_mapping import ClassMapping, map_classes, read_class_names
+from uaafusion_ros.training.coco import category_names
 from uaafusion_ros.training.datasets import DatasetError, read_labels
+from uaafusion_ros.training.regions import Region, draw_regions, read_regions
 
 #: Called with what is wrong with a file that is then left out.
 Problem = Callable[[str], None]
@@ -38,25 +40,36 @@ class Pair:
 
 
 class EvaluationFolder:
-    """A folder with infrared/, visible/ and perhaps labels/, matched by stem.
+    """A folder with infrared/, visible/ and labels/ or marks or neither, matched by stem.
 
     stems: of the pairs to evaluate. found: how many pairs there are in the folder.
 
     Args:
         limit: evaluate so many pairs, evenly spread over the folder; 0 is all.
+        marked: COCO JSON of regions (training/regions.py) that take the place of labels/; the
+            pairs that it does not list are left out.
 
     Raises:
+        DatasetError: `marked` cannot be read.
         SettingsError: a folder that is missing or empty, or without any pair.
     """
 
-    def __init__(self, folder: Path, limit: int, problem: Problem) -> None:
+    def __init__(
+        self, folder: Path, limit: int, problem: Problem, *, marked: Path | None = None
+    ) -> None:
         self._problem = problem
         self._infrared = images_by_stem(folder / "infrared", problem)
         self._visible = images_by_stem(folder / "visible", problem)
-        labels = folder / "labels"
-        self._labels = images_by_stem(labels, problem) if labels.is_dir() else {}
-        self.has_labels = bool(self._labels)
-        self._class_names = read_class_names(folder.resolve())
+        self._marks: dict[str, tuple[Region, ...]] = {}
+        self._labels: dict[str, Path] = {}
+        if marked is not None:
+            self._class_names = category_names(marked)
+            self._marks = read_regions(marked, self._class_names).shapes
+        else:
+            labels = folder / "labels"
+            self._labels = images_by_stem(labels, problem) if labels.is_dir() else {}
+            self._class_names = read_class_names(folder.resolve())
+        self.has_labels = bool(self._labels or self._marks)
         for own, other, partner in (
             (self._infrared, self._visible, "visible"),
             (self._visible, self._infrared, "infrared"),
@@ -70,6 +83,10 @@ class EvaluationFolder:
                 "images, none of equal stem; expected pairs such as infrared/a.png, visible/a.jpg"
             )
         self.found = len(stems)
+        if marked is not None:
+            stems = [stem for stem in stems if stem in self._marks]
+            if not stems:
+                raise SettingsError(f"{marked} lists none of the {self.found} pairs in {folder}")
         if limit and limit < len(stems):
             stems = [stems[round(index)] for index in np.linspace(0, len(stems) - 1, limit)]
         self.stems = stems
@@ -119,6 +136,10 @@ class EvaluationFolder:
         return map_classes(self._class_names or classes, classes)
 
     def _read_labels(self, stem: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        if stem in self._marks:
+            marked = np.zeros(shape, np.uint8)
+            draw_regions(marked, self._marks[stem])
+            return marked
         path = self._labels.get(stem)
         if path is None:
             return None

@@ -178,7 +178,7 @@ def _segmentation(out: Path, figures: dict[str, Any]) -> Iterator[str]:
         "Intersection over union of each model's segmentation, run on either source, on the fused "
         "image, on what the same weights fuse with the attention switched off, and on the "
         "baselines; unlabelled pixels do not count. The mean is over the classes that the labels "
-        "hold."
+        "hold. Right is the share of all labelled pixels, or of marked ones, whose class was found."
     )
     for name, segmentation in labelled.items():
         inputs = [key for key in segmentation if key != "images"]
@@ -189,6 +189,8 @@ def _segmentation(out: Path, figures: dict[str, Any]) -> Iterator[str]:
         ]
         means = [segmentation[each]["mIoU"] for each in inputs]
         rows.append(["**mean**", *("" if mean is None else f"**{mean:.3f}**" for mean in means)])
+        right = [segmentation[each]["right"] for each in inputs]
+        rows.append(["**right**", *("" if one is None else f"**{one:.3f}**" for one in right)])
         yield f"\n### {name}, {segmentation['images']} labelled pairs\n"
         yield from markdown_table(("class", *inputs), rows)
         picture = f"segmentation_{_file_name(name)}.png"

@@ -32,8 +32,9 @@ class ModelResult:
     """What is measured of our models alone.
 
     seconds: of each pair, for all products. labelled: pairs whose labels were compared.
-    segmentation: {input: {class: IoU}}. curves: {reference: {map: of each image}}. mode: that it
-    ran in. fidelity: to `exact`, where that was measured beside it.
+    segmentation: {input: {class: IoU}}. right: {input: share of labelled pixels whose class was
+    found}. curves: {reference: {map: of each image}}. mode: that it ran in. fidelity: to `exact`,
+    where that was measured beside it.
     """
 
     file: str
@@ -43,12 +44,14 @@ class ModelResult:
     seconds: dict[str, float] = field(default_factory=dict)
     labelled: int = 0
     segmentation: dict[str, dict[str, float]] = field(default_factory=dict)
+    right: dict[str, float] = field(default_factory=dict)
     curves: dict[str, dict[str, list[Curves]]] = field(default_factory=dict)
     fidelity: Fidelity = field(default_factory=Fidelity)
 
     def add_segmentation(self, confusions: Mapping[str, Confusion]) -> None:
-        """Take over the IoU of the segmentation run on each of several inputs."""
+        """Take over what the segmentation made of each of several inputs."""
         for name, confusion in confusions.items():
+            self.right[name] = confusion.share_right()
             self.segmentation[name] = {
                 self.classes[index]: value
                 for index, value in confusion.intersection_over_union().items()
@@ -80,7 +83,11 @@ class ModelResult:
             "segmentation": {
                 "images": self.labelled,
                 **{
-                    name: {"mIoU": self.mean_intersection_over_union(name), "classes": classes}
+                    name: {
+                        "mIoU": self.mean_intersection_over_union(name),
+                        "right": self.right[name] if classes else None,
+                        "classes": classes,
+                    }
                     for name, classes in self.segmentation.items()
                 },
             },

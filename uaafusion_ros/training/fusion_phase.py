@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from uaafusion_ros.network.unfolding import Output, UAAFusion
-from uaafusion_ros.training.augmentation import PeoplePaster, random_crop, vary_exposure
+from uaafusion_ros.training.augmentation import (
+    Patch,
+    PeoplePaster,
+    darken,
+    imitate_infrared,
+    random_crop,
+    vary_exposure,
+    warmth_of,
+)
+from uaafusion_ros.training.class_weights import class_weights
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.losses import (
     complement_loss,
@@ -25,6 +34,8 @@ from uaafusion_ros.training.losses import (
 from uaafusion_ros.training.settings import FusionSettings
 
 _SCALES = (0.6, 1.2)
+#: How often the visible half of an imitated pair is one of the night.
+_NIGHT_SHARE = 0.5
 
 
 class FusionPhase:
@@ -36,14 +47,22 @@ class FusionPhase:
         model: UAAFusion,
         settings: FusionSettings,
         *,
+        counts: np.ndarray,
         paster: PeoplePaster,
         pasted: frozenset[str],
     ) -> None:
-        """Prepare the optimiser; `pasted` names the data sets that people are pasted into."""
+        """Prepare the optimiser.
+
+        Args:
+            counts: labelled pixels of every class, [C].
+            pasted: names of the data sets that people are pasted into.
+        """
         self.name, self.settings = name, settings
         self._model = model
         self._paster, self._pasted = paster, pasted
-        self.module = _FusionLosses(model, settings)
+        self._warmth = warmth_of(model.config.classes)
+        weights = class_weights(counts, settings.class_weight_strength)
+        self.module = _FusionLosses(model, settings, weights)
         stages = [
             parameter
             for name, parameter in model.named_parameters()
@@ -73,8 +92,8 @@ class FusionPhase:
             self._model.student.requires_grad_(False)  # it learns in the distillation phase
 
     def label_total(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Return the number of labelled pixels."""
-        return label_total(tensors["labels"])
+        """Return the summed class weight of all labelled pixels."""
+        return label_total(tensors["labels"], self.module.class_weights)
 
     def describe(self) -> dict[str, Any]:
         """Return the step sizes of the stages."""
@@ -87,22 +106,36 @@ class FusionPhase:
         """Return `infrared`, `visible` and their `labels`."""
         share = self.settings.pasting_share if dataset.name in self._pasted else 0.0
         size = (self.settings.patch_height, self.settings.patch_width)
-        return augment_pair(sample, rng, size, self._paster, share)
+        patch = crop_pair(sample, rng, size)
+        if patch.infrared is None:
+            patch = imitate_pair(patch, self._warmth, rng)
+        return augment_pair(patch, rng, self._paster, share)
+
+
+def crop_pair(sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Patch:
+    """Cut out a patch of `size` (height, width)."""
+    return random_crop(sample, rng, *size, scales=_SCALES)
+
+
+def imitate_pair(patch: Patch, warmth_C: np.ndarray, rng: np.random.Generator) -> Patch:
+    """Give a labelled visible patch an imitated infrared one, and every other one a night."""
+    assert patch.labels is not None
+    infrared = imitate_infrared(patch.visible, patch.labels, warmth_C, rng)
+    night = rng.random() < _NIGHT_SHARE
+    visible = darken(patch.visible, rng) if night else patch.visible
+    return Patch(visible, infrared, patch.labels)
 
 
 def augment_pair(
-    sample: Sample,
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    paster: PeoplePaster,
-    pasting_share: float,
+    patch: Patch, rng: np.random.Generator, paster: PeoplePaster, pasting_share: float
 ) -> dict[str, np.ndarray]:
-    """Return a patch of `infrared`, `visible` and their `labels`, of `size` (height, width)."""
-    patch = random_crop(sample, rng, *size, scales=_SCALES)
+    """Return `infrared`, `visible` and their `labels` of a patch of a pair."""
     if pasting_share and rng.random() < pasting_share:
         patch = paster.paste(patch, rng)
     assert patch.infrared is not None
-    labels = patch.labels if patch.labels is not None else np.zeros(size, np.uint8)
+    labels = patch.labels
+    if labels is None:
+        labels = np.zeros(patch.visible.shape, np.uint8)
     return {
         "visible": vary_exposure(patch.visible, rng),
         "infrared": vary_exposure(patch.infrared, rng),
@@ -111,9 +144,12 @@ def augment_pair(
 
 
 class _FusionLosses(nn.Module):
-    def __init__(self, model: UAAFusion, settings: FusionSettings) -> None:
+    class_weights: Tensor
+
+    def __init__(self, model: UAAFusion, settings: FusionSettings, class_weights: Tensor) -> None:
         super().__init__()
         self.model = model
+        self.register_buffer("class_weights", class_weights.to(model.step_sizes.device))
         self._weights = settings.losses
         self._regions_from_labels = settings.regions == "labels"
         self._joint = settings.segmentation_learning_rate > 0
@@ -151,10 +187,14 @@ class _FusionLosses(nn.Module):
     def _segmentation(
         self, fused: Tensor, infrared: Tensor, visible: Tensor, labels: Tensor, total: Tensor
     ) -> Tensor:
+        network, weights = self.model.segmentation, self.class_weights
+
+        def loss_on(image: Tensor) -> Tensor:
+            return segmentation_loss(network.logits(image), labels, weights, total)
+
         # The sources teach S alone: while it is held still they have nothing to learn from.
-        images = (fused, infrared, visible) if self._joint else (fused,)
-        parts = [
-            segmentation_loss(self.model.segmentation.logits(image), labels, None, total)
-            for image in images
-        ]
-        return torch.stack(parts).mean()
+        share = self._weights.sources if self._joint else 0.0
+        if not share:
+            return loss_on(fused)
+        sources = loss_on(infrared) + loss_on(visible)
+        return (loss_on(fused) + share * sources) / (1 + 2 * share)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.segmentation import SegmentationNetwork
-from uaafusion_ros.training.boxes import MarkedObjects
 from uaafusion_ros.training.datasets import Dataset
 from uaafusion_ros.training.pseudo_labels import (
-    AbsentAbove,
+    Knowledge,
     PseudoLabelledDataset,
     write_pseudo_labels,
 )
@@ -37,17 +36,18 @@ def shares_of(
         if name not in by_name:
             near = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5) or list(by_name)
             raise SettingsError(f"{phase}.mix.{name}: no such data set; have {', '.join(near)}")
-        reason = _why_not(settings, by_name[name])
+        reason = _why_not(settings, by_name[name], named=True)
         if share > 0 and reason:
             raise SettingsError(f"{phase}.mix.{name}: {reason}")
     shares = {
         name: (settings.mix.get(name, 0.0) if settings.mix else weights[name])
         for name, dataset in by_name.items()
-        if not _why_not(settings, dataset)
+        if not _why_not(settings, dataset, named=name in settings.mix)
     }
     if sum(shares.values()) <= 0:
         reasons = "; ".join(
-            f"{name}: {_why_not(settings, dataset)}" for name, dataset in by_name.items()
+            f"{name}: {_why_not(settings, dataset, named=False)}"
+            for name, dataset in by_name.items()
         )
         raise SettingsError(f"{phase} has no data: {reasons}")
     return shares
@@ -71,14 +71,12 @@ def write_labels(
     rank: int,
     world: int,
     unreadable: Callable[[str, str], None],
-    objects: Mapping[str, MarkedObjects],
-    absent: Mapping[str, AbsentAbove],
+    knowledge: Mapping[str, Knowledge],
 ) -> list[str]:
     """Label this process's part of all pseudo-labelled data sets; return their names.
 
     Args:
-        objects: data set name to what somebody marked in it.
-        absent: data set name to where a class cannot be.
+        knowledge: by the name of the data set.
 
     Raises:
         OSError: a label cannot be written.
@@ -95,14 +93,19 @@ def write_labels(
             confidence,
             part=part,
             unreadable=unreadable,
-            objects=objects.get(dataset.name),
-            absent=absent.get(dataset.name),
+            knowledge=knowledge[dataset.name],
         )
     return [dataset.name for dataset in labelled]
 
 
-def _why_not(settings: PhaseSettings, dataset: Dataset) -> str:
-    """Say why a phase cannot use a data set; empty where it can."""
+def _why_not(settings: PhaseSettings, dataset: Dataset, *, named: bool) -> str:
+    """Say why a phase cannot use a data set; empty where it can.
+
+    Args:
+        named: whether the phase's mix asks for it. Infrared images are imitated for nobody else.
+    """
+    if isinstance(settings, FusionSettings) and named and dataset.has_labels:
+        return ""
     if isinstance(settings, FusionSettings | DistillationSettings):
         return "" if dataset.has_infrared else "has no infrared images"
     return "" if dataset.has_labels else "has no labels (the adaptation phase labels pairs)"

@@ -26,7 +26,12 @@ def build_phase(
         )
     if name in ("fusion", "joint"):
         return FusionPhase(
-            name, model, getattr(settings, name), paster=statistics.paster, pasted=pasted
+            name,
+            model,
+            getattr(settings, name),
+            counts=statistics.counts,
+            paster=statistics.paster,
+            pasted=pasted,
         )
     return SegmentationPhase(
         name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,16 @@ import torch
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.segmentation import SegmentationNetwork
-from uaafusion_ros.training.boxes import MarkedObjects, draw_objects, scores_without
+from uaafusion_ros.training.boxes import (
+    MarkedObjects,
+    draw_objects,
+    read_boxes,
+    scores_without,
+)
 from uaafusion_ros.training.datasets import Dataset, Sample, read_labels
 from uaafusion_ros.training.kept_images import keep_images, kept_image, luminance_tensor
+from uaafusion_ros.training.regions import MarkedRegions, draw_regions, read_regions
+from uaafusion_ros.training.settings import DatasetSettings
 
 # By night the visible camera is confidently wrong; it has the smallest say.
 _SAY = {"infrared": 0.35, "average": 0.3, "brightest": 0.2, "visible": 0.15}
@@ -64,6 +71,38 @@ class PseudoLabelledDataset:
         return replace(sample, labels=read_labels(kept_image(self.folder, index)))
 
 
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of a data set's pairs beside the images.
+
+    objects, regions: what somebody marked. absent: where a class cannot be. doubted: class ids
+    that the network is not believed about.
+    """
+
+    objects: MarkedObjects | None = None
+    regions: MarkedRegions | None = None
+    absent: AbsentAbove = field(default_factory=dict)
+    doubted: tuple[int, ...] = ()
+
+
+def knowledge_of(settings: DatasetSettings, classes: Sequence[str]) -> Knowledge:
+    """Read what the settings of a data set point to.
+
+    Raises:
+        DatasetError: a file that cannot be read.
+        SettingsError: a class that the model does not have.
+    """
+    for name in settings.doubted:
+        if name not in classes:
+            raise SettingsError(f"doubted: no class {name!r}; expected {', '.join(classes)}")
+    return Knowledge(
+        read_boxes(settings.boxes, classes) if settings.boxes else None,
+        read_regions(settings.regions, classes) if settings.regions else None,
+        absent_above(settings.absent_above, classes),
+        tuple(classes.index(name) for name in settings.doubted),
+    )
+
+
 def write_pseudo_labels(
     network: SegmentationNetwork,
     dataset: Dataset,
@@ -72,14 +111,9 @@ def write_pseudo_labels(
     *,
     part: range,
     unreadable: Callable[[str, str], None],
-    objects: MarkedObjects | None = None,
-    absent: AbsentAbove | None = None,
+    knowledge: Knowledge,
 ) -> None:
     """Label the samples in `part` and write class ids as `folder`/INDEX.png.
-
-    Args:
-        objects: what somebody marked in these pairs; the network labels the rest.
-        absent: where a class cannot be; None leaves all possible everywhere.
 
     Raises:
         OSError: a label cannot be written.
@@ -87,27 +121,27 @@ def write_pseudo_labels(
     network.eval()
 
     def labels(_: int, sample: Sample) -> np.ndarray:
-        return _labels(network, sample, confidence, objects, absent or {})
+        return _labels(network, sample, confidence, knowledge)
 
     keep_images(dataset, folder, part, unreadable, labels)
 
 
 def _labels(
-    network: SegmentationNetwork,
-    sample: Sample,
-    confidence: float,
-    objects: MarkedObjects | None,
-    absent: AbsentAbove,
+    network: SegmentationNetwork, sample: Sample, confidence: float, known: Knowledge
 ) -> np.ndarray:
     assert sample.infrared is not None
-    scores = mean_scores(network, sample.infrared, sample.visible)
-    if absent:
-        scores = scores_below(scores, absent)
-    if objects is None:
-        return _confident(scores, confidence)
     stem = Path(sample.name).stem
-    labels = _confident(scores_without(scores, objects, stem), confidence)
-    draw_objects(labels, sample.infrared, objects.boxes.get(stem, ()))
+    scores = mean_scores(network, sample.infrared, sample.visible)
+    if known.absent:
+        scores = scores_below(scores, known.absent)
+    if known.objects is not None:
+        scores = scores_without(scores, known.objects, stem)
+    labels = _confident(scores, confidence)
+    labels[np.isin(labels, known.doubted)] = 0
+    if known.objects is not None:
+        draw_objects(labels, sample.infrared, known.objects.shapes.get(stem, ()))
+    if known.regions is not None:
+        draw_regions(labels, known.regions.shapes.get(stem, ()))
     return labels
 
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from uaafusion_ros import __version__
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
-from uaafusion_ros.training.boxes import read_boxes
 from uaafusion_ros.training.datasets import Dataset
 from uaafusion_ros.training.distributed import Processes
 from uaafusion_ros.training.errors import TrainingError
@@ -22,7 +21,7 @@ from uaafusion_ros.training.mixture import Mixture, Unreadable
 from uaafusion_ros.training.phase_data import shares_of, with_pseudo_labels, write_labels
 from uaafusion_ros.training.phases import LABELLING_PHASES, PHASES, build_phase, mode_taught_by
 from uaafusion_ros.training.pictures import picture_of
-from uaafusion_ros.training.pseudo_labels import absent_above
+from uaafusion_ros.training.pseudo_labels import knowledge_of
 from uaafusion_ros.training.resuming import (
     changed_settings,
     check_model,
@@ -78,14 +77,8 @@ class _Run:
         self._classes = model.config.classes
         self._datasets = open_datasets(settings.data, self._classes, settings.cache)
         self._validation = open_datasets(settings.validation, self._classes, cache=0)
-        self._objects = {
-            name: read_boxes(one.boxes, self._classes)
-            for name, one in settings.data.items()
-            if one.boxes
-        }
-        self._absent = {
-            name: absent_above(one.absent_above, self._classes)
-            for name, one in settings.data.items()
+        self._knowledge = {
+            name: knowledge_of(one, self._classes) for name, one in settings.data.items()
         }
         self._unreadable = Unreadable(sum(map(len, self._datasets)), self._say_anywhere)
         prepare_layers(model.segmentation, processes)
@@ -213,8 +206,7 @@ class _Run:
             rank=self._processes.rank,
             world=self._processes.world,
             unreadable=self._unreadable.note,
-            objects=self._objects,
-            absent=self._absent,
+            knowledge=self._knowledge,
         )
         self._processes.gather(None)  # nobody reads before all have written
         if names:

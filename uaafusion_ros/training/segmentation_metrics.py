@@ -49,3 +49,8 @@ class Confusion:
         """Return the mean IoU over the classes that occur in the labels; NaN without any."""
         values = list(self.intersection_over_union().values())
         return float(np.mean(values)) if values else float("nan")
+
+    def share_right(self) -> float:
+        """Return the share of labelled pixels that were found as what they are, 0..1, or NaN."""
+        total = int(self._counts.sum())
+        return float(self._counts.trace() / total) if total else float("nan")

@@ -19,6 +19,7 @@ from uaafusion_ros.training.augmentation import (
     vary_visible,
     warmth_of,
 )
+from uaafusion_ros.training.class_weights import class_weights
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.kept_images import luminance_tensor
 from uaafusion_ros.training.losses import label_total, segmentation_loss
@@ -136,21 +137,6 @@ class _SegmentationLosses(nn.Module):
     ) -> dict[str, Tensor]:
         logits = self.network.logits(image)
         return {"segmentation": segmentation_loss(logits, labels, self.weights, total)}
-
-
-def class_weights(counts: np.ndarray, strength: float) -> Tensor:
-    """Inverse power of each class's frequency, at most 4 times the median weight, [C].
-
-    A strength of 0.5 finds rare classes sooner, a lower one invents them less.
-    """
-    if counts[1:].sum() == 0:
-        return torch.ones(len(counts))
-    frequency = counts / counts[1:].sum()
-    weights = np.maximum(frequency, 1e-6) ** -strength
-    weights = np.minimum(weights, 4 * np.median(weights[counts > 0]))
-    weights[counts == 0] = 1.0
-    weights /= np.sum(weights * frequency)
-    return torch.tensor(weights, dtype=torch.float32)
 
 
 def _fuse(infrared: np.ndarray, visible: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -36,11 +36,18 @@ class DatasetSettings:
     rename: dict[str, str] = field(default_factory=dict)
     #: COCO JSON of objects marked by boxes in unlabelled pairs; see training/boxes.py.
     boxes: str = ""
+    #: COCO JSON of parts of unlabelled pairs whose class is known; see training/regions.py.
+    regions: str = ""
+    #: COCO JSON whose images are left out, to measure on; see `evaluate --marked`.
+    held_out: str = ""
     #: Models (files or names) whose fused images of these pairs the segmentation learns on as well.
     fused_by: tuple[str, ...] = ()
     #: Class name to a share of the rows, from the top, in which a level camera sees none of it, as
     #: of the road above the horizon: pseudo-labels choose among the other classes there.
     absent_above: dict[str, float] = field(default_factory=dict)
+    #: Class names that the network is not believed about in these pairs: where it names one, the
+    #: pseudo-label is left out.
+    doubted: tuple[str, ...] = ()
     #: Whether people cut from labelled visible frames are pasted into these pairs.
     paste_people: bool = False
     #: The street: how many frames, of how many pixels, from which seed on.
@@ -142,6 +149,12 @@ class LossSettings:
     similarity: float = 0.0
     complement: float = 0.0
     segmentation: float = 0.1
+    #: In `joint`, how much the segmentation learns from each source alone, beside 1 from the fused
+    #: image; the paper's mean over the three is 1. A 0 spares two of its three passes.
+    sources: float = 1.0
+
+    def __post_init__(self) -> None:
+        _at_least("losses.sources", self.sources, 0)
 
 
 @dataclass(frozen=True)
@@ -160,6 +173,8 @@ class FusionSettings(PhaseSettings):
     #: the data step takes their work over.
     step_size_rate: float = 0.25
     segmentation_learning_rate: float = 0.0
+    #: As in SegmentationSettings, for the segmentation loss; the paper weighs all classes alike.
+    class_weight_strength: float = 0.0
     #: Regions that get a weight: predicted, argmax S(f_0); labels, ground truth or pseudo-labels.
     regions: str = "predicted"
     losses: LossSettings = field(default_factory=LossSettings)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from uaafusion_ros.demo.recording import ClassLegend, Moment, Recording
+from uaafusion_ros.inference.output_files import write_image
 from uaafusion_ros.inference.render import INFRARED_COLOUR, VISIBLE_COLOUR
 from uaafusion_ros.offline.pictures import (
     COLUMNS,
@@ -47,6 +48,9 @@ def draw_pictures(recording: Recording, sheet: Path, video: Path, rate: float) -
     Args:
         recording: with at least one fused image.
         rate: visible images a second.
+
+    Raises:
+        OSError: the sheet cannot be written.
     """
     shape = cell_shape(recording.shapes["visible"])
     chosen = set(evenly_spaced(len(recording.fused_stamps), ROWS))
@@ -56,7 +60,7 @@ def draw_pictures(recording: Recording, sheet: Path, video: Path, rate: float) -
     if rows:
         start = recording.visible_stamps[0]
         picture = contact_sheet(rows, shape, recording.classes, start)
-        cv2.imwrite(str(sheet), picture, (cv2.IMWRITE_PNG_COMPRESSION, 9))
+        write_image(sheet, picture, (cv2.IMWRITE_PNG_COMPRESSION, 9))
 
 
 def evenly_spaced(length: int, count: int) -> list[int]:

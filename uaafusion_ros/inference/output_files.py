@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ def write_json(path: Path, content: Any) -> None:
     os.replace(temporary, path)
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
     """Write an image uint8 [H,W] or BGR [H,W,3].
+
+    Args:
+        options: of OpenCV's imwrite, each a key and its value.
 
     Raises:
         OSError: it cannot be written.
     """
     try:
-        written = cv2.imwrite(str(path), image)
+        written = cv2.imwrite(str(path), image, list(options))
     except cv2.error as error:
         raise OSError(f"{path} could not be written: {error.err}") from error
     if not written:

@@ -42,8 +42,7 @@ def read_coco(
     Raises:
         DatasetError: the file cannot be read, is no such JSON, or none of its categories is known.
     """
-    with _explained(path, expected):
-        content = json.loads(Path(path).read_text())
+    with _content(path, expected) as content:
         names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
         stems = {entry["id"]: Path(entry["file_name"]).stem for entry in content["images"]}
         shapes: dict[str, list[Shape]] = {stem: [] for stem in stems.values()}
@@ -67,8 +66,7 @@ def category_names(path: str | Path) -> tuple[str, ...]:
     Raises:
         DatasetError: the file cannot be read or is no such JSON.
     """
-    with _explained(path, "a shape"):
-        content = json.loads(Path(path).read_text())
+    with _content(path, "a shape") as content:
         return ("unlabelled", *(str(entry["name"]) for entry in content["categories"]))
 
 
@@ -78,15 +76,15 @@ def image_stems(path: str | Path) -> frozenset[str]:
     Raises:
         DatasetError: the file cannot be read or is no such JSON.
     """
-    with _explained(path, "a shape"):
-        content = json.loads(Path(path).read_text())
+    with _content(path, "a shape") as content:
         return frozenset(Path(entry["file_name"]).stem for entry in content["images"])
 
 
 @contextmanager
-def _explained(path: str | Path, expected: str) -> Iterator[None]:
+def _content(path: str | Path, expected: str) -> Iterator[Any]:
+    """What is wrong in the file or with what is taken from it in here becomes a DatasetError."""
     try:
-        yield
+        yield json.loads(Path(path).read_text())
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror}; expected COCO's JSON") from error
     except (ValueError, KeyError, TypeError) as error:

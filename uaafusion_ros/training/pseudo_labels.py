@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,10 +34,14 @@ def absent_above(shares: Mapping[str, float], classes: Sequence[str]) -> AbsentA
     Raises:
         SettingsError: a class that the model does not have.
     """
-    for name in shares:
+    return dict(zip(_class_ids("absent_above", shares, classes), shares.values(), strict=True))
+
+
+def _class_ids(setting: str, names: Collection[str], classes: Sequence[str]) -> tuple[int, ...]:
+    for name in names:
         if name not in classes:
-            raise SettingsError(f"absent_above: no class {name!r}; expected {', '.join(classes)}")
-    return {classes.index(name): share for name, share in shares.items()}
+            raise SettingsError(f"{setting}: no class {name!r}; expected {', '.join(classes)}")
+    return tuple(classes.index(name) for name in names)
 
 
 def scores_below(scores_CHW: np.ndarray, absent: AbsentAbove) -> np.ndarray:
@@ -92,14 +96,11 @@ def knowledge_of(settings: DatasetSettings, classes: Sequence[str]) -> Knowledge
         DatasetError: a file that cannot be read.
         SettingsError: a class that the model does not have.
     """
-    for name in settings.doubted:
-        if name not in classes:
-            raise SettingsError(f"doubted: no class {name!r}; expected {', '.join(classes)}")
     return Knowledge(
         read_boxes(settings.boxes, classes) if settings.boxes else None,
         read_regions(settings.regions, classes) if settings.regions else None,
         absent_above(settings.absent_above, classes),
-        tuple(classes.index(name) for name in settings.doubted),
+        _class_ids("doubted", settings.doubted, classes),
     )
 
 

@@ -70,6 +70,7 @@ setup(
         "web": ["aiohttp>=3.8"],
         "test": [
             "pytest",
+            "pytest-xdist",
             "hypothesis",
             "captum",
             "ruff",

@@ -23,6 +23,8 @@ from uaafusion_ros.inference.threads import let_waiting_threads_sleep
 from uaafusion_ros.network.segmentation import class_ids
 from uaafusion_ros.network.unfolding import Output
 
+pytestmark = pytest.mark.live
+
 
 @pytest.fixture(scope="module")
 def result(tiny_model) -> dict:

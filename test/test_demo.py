@@ -34,6 +34,8 @@ from uaafusion_ros.demo.topics import CLASSES, FUSED, INFRARED, MASK, TOPICS, VI
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.offline.pictures import COLUMNS, cell_shape, fit, video_frames
 
+pytestmark = pytest.mark.live
+
 PAIRS, RATE = 9, 3.0
 WIDTH, HEIGHT = STREET_SIZE
 

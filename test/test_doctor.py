@@ -15,6 +15,8 @@ from uaafusion_ros.doctor.checks import Verdict
 from uaafusion_ros.doctor.graph import Endpoint, GraphReport, Image, StreamReport
 from uaafusion_ros.doctor.transport import transport_checks
 
+pytestmark = pytest.mark.live
+
 OFFSET = 0.3
 SECOND = 10**9
 

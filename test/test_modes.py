@@ -45,8 +45,12 @@ TINY = ModelConfig(
     weight_temperature=0.15,
     student_channels=8,
 )
+LOOKING_FROM_THE_FIRST = replace(TINY, attention_start="blurred")
+BOTH_STARTS = pytest.mark.parametrize(
+    "config", [TINY, LOOKING_FROM_THE_FIRST], ids=["average", "blurred"]
+)
 HEADLESS = replace(TINY, student_channels=0)
-SAME_AS_EXACT = FastSettings(every=1, change=0.0, scale=1, gradients=TINY.stages)
+SAME_AS_EXACT = FastSettings(every=1, change=0.0, scale=1, gradients=TINY.stages + 1)
 
 
 def build(config: ModelConfig) -> UAAFusion:
@@ -80,8 +84,9 @@ def assert_equal(first, second) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.15])
-def test_fast_that_saves_nothing_is_exact(temperature: float) -> None:
-    model = build(replace(TINY, weight_temperature=temperature))
+@BOTH_STARTS
+def test_fast_that_saves_nothing_is_exact(config: ModelConfig, temperature: float) -> None:
+    model = build(replace(config, weight_temperature=temperature))
     fast = model.mode("fast", SAME_AS_EXACT)
     for time in (0.0, 0.5):
         assert_equal(model(*street(time), mode=fast), model(*street(time)))
@@ -110,8 +115,9 @@ class Count:
         return taken
 
 
-def test_fast_renews_by_turns_and_at_once_when_the_scene_changes(monkeypatch) -> None:
-    model = build(TINY)
+@BOTH_STARTS
+def test_fast_renews_by_turns_and_at_once_when_the_scene_changes(config, monkeypatch) -> None:
+    model = build(config)
     fast = model.mode("fast", FastSettings(every=4, change=0.05, scale=1, gradients=1))
     count = Count(model, monkeypatch)
     spent = []
@@ -163,10 +169,9 @@ def let_speak(head: StudentHead) -> None:
     head.exit.weight.normal_()
 
 
-def test_realtime_looks_without_any_gradient_and_weighs_as_exact_does(
-    monkeypatch,
-) -> None:
-    model = build(TINY)
+@BOTH_STARTS
+def test_realtime_looks_without_any_gradient_and_weighs_as_exact_does(config, monkeypatch) -> None:
+    model = build(config)
     let_speak(model.student)
     count = Count(model, monkeypatch)
     infrared, visible = street(size=(67, 91))
@@ -233,13 +238,14 @@ def test_a_file_of_a_model_without_a_head_has_none_of_its_weights(tmp_path: Path
     assert build(TINY).state_dict().keys() - head == model.state_dict().keys()
 
 
-def test_distillation_brings_realtime_to_exact_and_leaves_exact_as_it_was() -> None:
-    model = build(TINY)
+@BOTH_STARTS
+def test_distillation_brings_realtime_to_exact_and_leaves_exact_as_it_was(config) -> None:
+    model = build(config)
     pair = street()
     before = model(*pair)
     settings = DistillationSettings(learning_rate=5e-3)
     phase = DistillationPhase(
-        "distillation", model, settings, paster=PeoplePaster(TINY.classes), pasted=frozenset()
+        "distillation", model, settings, paster=PeoplePaster(config.classes), pasted=frozenset()
     )
 
     def losses() -> dict[str, Tensor]:

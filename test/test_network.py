@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from uaafusion_ros.inference.models import shipped_models
 from uaafusion_ros.network.attribution import (
+    normalise_attention,
     per_class_contributions,
     region_areas,
     region_scores,
@@ -93,6 +94,32 @@ def smooth_segmentation() -> torch.nn.Module:
     )
     torch.nn.init.normal_(layers[2].weight, std=0.5)
     return layers.requires_grad_(False).double()
+
+
+def test_a_path_from_the_blurred_average_looks_from_the_first_stage_on() -> None:
+    looking = {"attention_gain": "magnitude", "attention_start": "blurred"}
+    model = build(replace(SMALL, unshuffle=1, **looking))
+    infrared, visible = street_pair()
+    gates = []
+    original = model.stages[0].forward
+    model.stages[0].forward = lambda fused, gate, memories: (
+        gates.append(gate),
+        original(fused, gate, memories),
+    )[1]
+    model(infrared, visible, Output.FUSED)
+    average = ((infrared + visible) / 2).requires_grad_(True)
+    scores = model.segmentation(average)
+    (gradient,) = torch.autograd.grad((scores.detach() * scores).sum(), average)
+    squares = torch.nn.functional.avg_pool2d(average.detach(), 8)
+    blurred = torch.nn.functional.interpolate(squares, scale_factor=8, mode="bilinear")
+    wanted = (gradient * (average.detach() - blurred)).abs()
+    wanted = normalise_attention(wanted).sigmoid()
+    found = gates[0]
+    # The blur here is a narrower one: the maps agree in what matters, not to the digit.
+    assert torch.corrcoef(torch.stack((found.flatten(), wanted.flatten())))[0, 1] > 0.7
+    black = torch.zeros_like(infrared)
+    model(black, black, Output.FUSED)
+    assert (gates[1] == 0.5).all(), "where nothing is to be seen"
 
 
 def test_completeness_equals_per_class_summed_over_the_whole_image() -> None:

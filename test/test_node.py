@@ -16,6 +16,8 @@ from std_msgs.msg import Header, String
 
 from uaafusion_ros.node.images import image_array, image_message
 
+pytestmark = pytest.mark.live
+
 OUTPUTS = {
     "/uaafusion/fused/image": "bgr8",
     "/uaafusion/segmentation/mask": "mono8",

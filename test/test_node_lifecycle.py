@@ -4,6 +4,8 @@ import signal
 
 import pytest
 
+pytestmark = pytest.mark.live
+
 pytest.importorskip("rclpy")
 
 

@@ -13,9 +13,12 @@ from rich.console import Console
 from uaafusion_ros.inference.pipeline import FusionPipeline, PipelineSettings
 
 ROADSCENE = Path(__file__).resolve().parents[2] / "shared/data/roadscene/train"
-pytestmark = pytest.mark.skipif(
-    not ROADSCENE.is_dir(), reason=f"the RoadScene pairs are not at {ROADSCENE}"
-)
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(
+        not ROADSCENE.is_dir(), reason=f"the RoadScene pairs are not at {ROADSCENE}"
+    ),
+]
 PAIRS = 8
 
 

@@ -24,6 +24,8 @@ from uaafusion_ros.network.checkpoint import load_checkpoint, save_checkpoint
 from uaafusion_ros.network.unfolding import UAAFusion
 from uaafusion_ros.node.images import image_array, image_message
 
+pytestmark = pytest.mark.live
+
 MASK = "/uaafusion/segmentation/mask"
 OVERLAY = "/uaafusion/segmentation/overlay"
 CLASSES = "/uaafusion/segmentation/classes"

@@ -16,6 +16,8 @@ from uaafusion_ros.node.replay_schedule import captures
 from uaafusion_ros.node.replay_sources import FolderSource, SourceError, StreetSource
 from uaafusion_ros.scenes.street import StreetScene
 
+pytestmark = pytest.mark.live
+
 
 def times(stream, **arguments):
     values = {"rate": 10.0, "infrared_rate": 0.0, "jitter": 0.0, "count": 20} | arguments

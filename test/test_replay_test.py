@@ -13,6 +13,8 @@ from typer.testing import CliRunner, Result
 from uaafusion_ros.cli import app
 from uaafusion_ros.inference.errors import SettingsError
 
+pytestmark = pytest.mark.live
+
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["replay-test", *map(str, arguments), "--device", "cpu"])

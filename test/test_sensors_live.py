@@ -14,6 +14,8 @@ from std_msgs.msg import Header
 
 from uaafusion_ros.node.images import image_message
 
+pytestmark = pytest.mark.live
+
 FUSED = "/uaafusion/fused/image"
 RELIABLE = "subscription.reliability:=reliable"
 PERIOD = 40_000_000

@@ -22,6 +22,8 @@ from uaafusion_ros.node.outputs import OUTPUT_DEPTH
 from uaafusion_ros.node.web_viewer_images import page_decoders
 from uaafusion_ros.web.pictures import PICTURES
 
+pytestmark = pytest.mark.live
+
 __all__ = ["browser"]
 
 FUSED = "/uaafusion/fused/image"

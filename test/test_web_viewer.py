@@ -30,6 +30,8 @@ from uaafusion_ros.web.server import FILES
 from uaafusion_ros.web.serving import PageThread, ServingError
 from uaafusion_ros.web.settings import PageSettings
 
+pytestmark = pytest.mark.live
+
 OFTEN = 1000.0
 """Images a second: as often as they come."""
 

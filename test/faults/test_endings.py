@@ -17,6 +17,8 @@ from lifecycle_msgs.srv import ChangeState
 from ros_fixtures import PATIENCE
 from sensor_msgs.msg import Image
 
+pytestmark = pytest.mark.live
+
 PROMISE = 2.0
 """Seconds in which the node ends."""
 

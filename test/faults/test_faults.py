@@ -23,6 +23,8 @@ from test_node import header, seconds
 
 from uaafusion_ros.node.images import image_message
 
+pytestmark = pytest.mark.live
+
 LISTENER = Path(__file__).with_name("listener.py")
 
 

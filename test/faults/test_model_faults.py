@@ -19,6 +19,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+pytestmark = pytest.mark.live
+
 SPOILS = {
     "deleted": lambda path: path.unlink(),
     "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),

@@ -15,6 +15,8 @@ from fault_fixtures import FUSED, STREAMS, counted, save_light_model, wait_until
 from ros_fixtures import RosProcess
 from sensor_msgs.msg import Image
 
+pytestmark = pytest.mark.live
+
 RATE = 30.0
 SENT = 150
 

@@ -24,6 +24,8 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
+pytestmark = pytest.mark.live
+
 live.require_installed_package()
 
 DOMAIN = 92

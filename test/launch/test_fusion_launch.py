@@ -24,6 +24,8 @@ from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
+pytestmark = pytest.mark.live
+
 live.require_installed_package()
 
 DOMAIN = 91

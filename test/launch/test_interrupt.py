@@ -13,6 +13,8 @@ import live
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
+pytestmark = pytest.mark.live
+
 live.require_installed_package()
 live.require_ros2_command()
 

@@ -15,6 +15,7 @@ DECODERS = ("deeplab", "pyramid")
 SCORES = ("sigmoid", "softmax")
 ATTENTIONS = ("normalised", "raw", "off")
 ATTENTION_GAINS = ("signed", "magnitude")
+ATTENTION_STARTS = ("average", "blurred")
 CONTRIBUTIONS = ("completeness", "per_class")
 
 #: Class names and colours (RGB) of the FMB data set, which the released checkpoint was trained on.
@@ -85,6 +86,10 @@ class ModelConfig:
     #: What A_k adds up of gradient times change: the paper's ``signed`` product, or its
     #: ``magnitude``, which neither cancels out over an object nor needs a gradient to be guessed.
     attention_gain: str = "signed"
+    #: Where the path of A_k begins: at f_0, the paper's ``average`` of the sources, so that A_0 = 0
+    #: and A_k tells what the stages changed; or at f_0 ``blurred``, so that it tells of all that an
+    #: image shows, from the first stage on.
+    attention_start: str = "average"
     #: Width in pixels (odd) of the box that the gain of A_k is averaged over, twice; 1 is none.
     attention_smoothing: int = 1
     contributions: str = "per_class"
@@ -102,6 +107,7 @@ class ModelConfig:
         _check_choice("scores", self.scores, SCORES)
         _check_choice("attention", self.attention, ATTENTIONS)
         _check_choice("attention_gain", self.attention_gain, ATTENTION_GAINS)
+        _check_choice("attention_start", self.attention_start, ATTENTION_STARTS)
         _check_choice("contributions", self.contributions, CONTRIBUTIONS)
         _check_choice("output_stride", self.output_stride, (16, 32))
         _check_choice("unshuffle", self.unshuffle, (1, 2, 4))

@@ -25,6 +25,7 @@ from uaafusion_ros.network.attribution import (
     share_of_contributions,
     shares_from_scores,
     single_threaded,
+    start_of_path,
 )
 from uaafusion_ros.network.once import once
 from uaafusion_ros.network.segmentation import SegmentationNetwork
@@ -90,6 +91,7 @@ def pathway_of(model: UAAFusion, frame: Frame) -> PathwayAttention:
         frame.guide,
         smoothing=config.attention_smoothing,
         magnitude=config.attention_gain == "magnitude",
+        start_B1HW=start_of_path(frame.start, config.attention_start),
     )
 
 
@@ -103,7 +105,7 @@ class Attribution(Protocol):
         """Enter stage k = 0, 1, … with f_k: where it looks.
 
         Returns:
-            sigmoid(A_k) [B,1,H,W]; None where it is one half everywhere, as for A_0.
+            sigmoid(A_k) [B,1,H,W]; None where it is one half everywhere.
         """
 
 

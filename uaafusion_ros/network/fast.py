@@ -181,7 +181,8 @@ class FastAttribution:
             kept.gates = []
             self._pathway = pathway_of(self._model, self._frame)
         assert kept.gates is not None
-        if self._pathway is not None and len(kept.gates) <= self._settings.gradients:
+        taken = sum(gate is not None for gate in kept.gates)
+        if self._pathway is not None and taken < self._settings.gradients:
             attention = self._pathway.update(fused_B1HW)
             kept.gates.append(None if attention is None else gate_of(attention, form))
         self._stage += 1

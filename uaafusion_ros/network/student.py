@@ -18,7 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uaafusion_ros.network.attribution import Contributions, Pathway, RegionShares, gate_of
+from uaafusion_ros.network.attribution import (
+    Contributions,
+    Pathway,
+    RegionShares,
+    gate_of,
+    start_of_path,
+)
 from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.exact import Frame
 from uaafusion_ros.network.fast import Fast
@@ -51,13 +57,17 @@ class StudentHead(nn.Module):
         seen = feature_channels + len(config.classes) + 2 * STRIDE**2
         self.entry = nn.Sequential(nn.Conv2d(seen, channels, 1), nn.PReLU())
         self.blocks = nn.ModuleList(Unit(channels, channels, channels) for _ in range(_BLOCKS))
-        self.exit = nn.Conv2d(channels, config.stages, 1)
+        # With a start before f_0 there is one step more on the path.
+        steps = config.stages + (config.attention_start != "average")
+        self.exit = nn.Conv2d(channels, steps, 1)
         nn.init.zeros_(self.exit.weight)
         assert self.exit.bias is not None
         nn.init.zeros_(self.exit.bias)
 
     def forward(self, view_BNhw: Tensor, images_B2HW: Tensor) -> Tensor:
         """Return the magnitude of the gradient at f_1, f_2, …, [B,K,h,w], more than 0.
+
+        With a start of the path before f_0, at f_0, f_1, …, [B,K+1,h,w].
 
         Args:
             view_BNhw: S's features and scores of f_0.
@@ -138,7 +148,8 @@ class StudentAttribution:
 
     def __init__(self, model: UAAFusion, frame: Frame, shares: Callable[[], RegionShares]) -> None:
         self._model, self._frame, self.shares = model, frame, shares
-        self._pathway = Pathway(self._guess)
+        start = start_of_path(frame.start, model.config.attention_start)
+        self._pathway = Pathway(self._guess, start)
 
     def contributions(self) -> Contributions:
         """See `Attribution`."""

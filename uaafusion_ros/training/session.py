@@ -77,7 +77,7 @@ def _started_model(settings: TrainingSettings) -> UAAFusion:
 
 #: Of a finished model: a head can be put on, widened or taken off, and the stages can learn to
 #: look by another measure; everything else is given.
-_CHANGEABLE = ("student_channels", "attention_gain", "attention_smoothing")
+_CHANGEABLE = ("student_channels", "attention_gain", "attention_start", "attention_smoothing")
 
 
 def _model_from_file(settings: TrainingSettings) -> UAAFusion:

@@ -127,7 +127,7 @@ def weights(model: UAAFusion, watched: Watched, share: Tensor) -> Drawing:
 def attention(watched: Watched) -> Drawing:
     """Where the stages looked, along the path of this pair."""
     path = watched.seen
-    drawing = Drawing(1000, 500, "Attention along the network's own path")
+    drawing = Drawing(1000, 550, "Attention along the network's own path")
     last = len(path) - 1
     places = [(20 + index * 335, 40) for index in range(len(path))]
     for index, ((fused, _), (x, y)) in enumerate(zip(path, places, strict=True)):
@@ -140,26 +140,21 @@ def attention(watched: Watched) -> Drawing:
             before, _ = places[index - 1]
             drawing.arrow((before + 238, y + 92), (x - 8, y + 92))
             drawing.text((before + 230 + x) / 2, y + 80, f"stage {index}", colour=FAINT)
-    for index in range(1, len(path)):
-        x, y = places[index]
-        gate = path[index][1]
+    for index, ((_, gate), (x, _)) in enumerate(zip(path, places, strict=True)):
+        if gate is None:
+            continue
         drawing.arrow((x + 115, 228), (x + 115, 268))
         drawing.picture((x, 290, 230, 184), coloured(gate, 0.05, 0.95))
         drawing.text(x + 115, 284, f"σ(A{'₀₁₂₃₄₅'[index]})", bold=True)
     lines = (
-        "Aₖ sums, pixel by pixel, how much S",
-        "minds the way from f₀ to fₖ:",
-        "the gradient of M·S(fₖ) times the",
-        "change fₖ − fₖ₋₁, their magnitudes.",
-        "",
-        "orange: much of what S goes by",
-        "changed here; white: nothing",
-        "",
-        "σ(Aₖ) gates a branch of stage k + 1;",
-        "the last one is published.",
+        "Aₖ averages, pixel by pixel, how much S minds the way from f₀ blurred to f₀ and on to fₖ: "
+        "the magnitude of",
+        "the gradient of M·S(fₖ) times the change fₖ − fₖ₋₁. Orange: much of what S goes by is "
+        "here; white: nothing.",
+        "σ(Aₖ) gates a branch of stage k + 1; the last one is published.",
     )
     for index, line in enumerate(lines):
-        drawing.text(20, 300 + index * 18, line, anchor="start", colour=FAINT)
+        drawing.text(20, 500 + index * 18, line, anchor="start", colour=FAINT)
     return drawing
 
 

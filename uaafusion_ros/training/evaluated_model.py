@@ -27,10 +27,11 @@ _BLUR = 0.05
 #: sigmoid(A) rounds to 0 or 1 at its ends, where A would be infinite.
 _GATE_MARGIN = 1e-7
 
-#: The attention attributes what the stages made of the average of the sources, so the average is
-#: the reference it is meant for; the blurred image asks what the whole fused image rests on.
+#: A path that begins at the average of the sources attributes what the stages made of it, so the
+#: average is the reference that it is meant for; one that begins at the average blurred attributes
+#: all that the image shows, and is asked what the blurred image hides.
 REFERENCES = {
-    "average": "the average of the sources, where the pathway begins",
+    "average": "the average of the sources",
     "blurred": "the fused image, blurred",
 }
 MAPS = ("attention", "gradient", "random")

@@ -96,7 +96,7 @@ def smooth_segmentation() -> torch.nn.Module:
     return layers.requires_grad_(False).double()
 
 
-def test_a_path_from_the_blurred_average_looks_from_the_first_stage_on() -> None:
+def test_a_path_from_the_blurred_image_looks_from_the_first_stage_on() -> None:
     looking = {"attention_gain": "magnitude", "attention_start": "blurred"}
     model = build(replace(SMALL, unshuffle=1, **looking))
     infrared, visible = street_pair()

@@ -147,9 +147,9 @@ def attention(watched: Watched) -> Drawing:
         drawing.picture((x, 290, 230, 184), coloured(gate, 0.05, 0.95))
         drawing.text(x + 115, 284, f"σ(A{'₀₁₂₃₄₅'[index]})", bold=True)
     lines = (
-        "Aₖ averages, pixel by pixel, how much S minds the way from f₀ blurred to f₀ and on to fₖ: "
-        "the magnitude of",
-        "the gradient of M·S(fₖ) times the change fₖ − fₖ₋₁. Orange: much of what S goes by is "
+        "Aₖ tells, pixel by pixel, how much S minds the step from fₖ blurred to fₖ: the magnitude "
+        "of the gradient of",
+        "M·S(fₖ) times what sets fₖ off from its surroundings. Orange: much of what S goes by is "
         "here; white: nothing.",
         "σ(Aₖ) gates a branch of stage k + 1; the last one is published.",
     )

@@ -95,7 +95,7 @@ def modes() -> Drawing:
     """What the three modes compute of a frame."""
     fast = FastSettings()
     every = f"every {fast.every}th frame"
-    assert fast.gradients == 1, "the drawing says that A₁ alone is computed"
+    assert fast.gradients == 1, "the drawing says that A₀ alone is computed"
     drawing = Drawing(1000, 410, "The three modes and what each leaves out")
     columns = {
         "exact": (
@@ -104,7 +104,7 @@ def modes() -> Drawing:
                 "S(f₀)",
                 "S(i), S(v), whole size",
                 "Aₖ: S forward and backward",
-                "in every stage but the first",
+                "in every stage",
             ),
             ("every frame anew", "remembers nothing"),
             ("leaves out: nothing",),
@@ -114,7 +114,7 @@ def modes() -> Drawing:
             (
                 "S(f₀)",
                 f"{every}: S(i), S(v)",
-                f"{every}: A₁ alone,",
+                f"{every}: A₀ alone,",
                 "which later stages use too",
             ),
             ("anew at once when the scene", "changes or a class comes in"),

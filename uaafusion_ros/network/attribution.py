@@ -23,7 +23,7 @@ Scorer = Callable[[Tensor], Tensor]
 
 #: Keeps the ratio of two zero contributions at one half (the release's constant).
 RATIO_EPSILON = 1e-8
-#: Side of the squares (pixels) that a path's blurred start is made of.
+#: Side of the squares (pixels) that a blurred image is made of.
 BLUR_SQUARE = 8
 
 
@@ -187,22 +187,27 @@ class Pathway:
 
     Args:
         gain: takes k, f_k and f_k - f_{k-1}; returns what stage k adds, [B,1,H,W].
-        start_B1HW: an image before f_0 that the trajectory begins with. Every f_k then counts as
-            one later, and A_0 is not 0.
+        from_blurred: A_k is the gain of one step, from f_k blurred to f_k, instead, and A_0 is
+            not 0. Magnitudes of many steps would add up to more than there is to be seen, and
+            a step from another image would count what makes all of f_k brighter.
     """
 
     def __init__(
-        self, gain: Callable[[int, Tensor, Tensor], Tensor], start_B1HW: Tensor | None = None
+        self, gain: Callable[[int, Tensor, Tensor], Tensor], *, from_blurred: bool = False
     ) -> None:
         self._gain = gain
         self.value_B1HW: Tensor | None = None
         self._stage = 0
-        self._previous = start_B1HW
+        self._from_blurred = from_blurred
+        self._previous: Tensor | None = None
 
     def update(self, fused_B1HW: Tensor) -> Tensor | None:
         """Enter stage k with f_k; return A_k [B,1,H,W], or None for 0."""
         fused = fused_B1HW.detach()
-        if self._previous is not None:
+        if self._from_blurred:
+            self._stage += 1
+            self.value_B1HW = self._gain(self._stage, fused, fused - blurred(fused))
+        elif self._previous is not None:
             self._stage += 1
             k = self._stage
             gain = self._gain(k, fused, fused - self._previous)
@@ -220,7 +225,7 @@ class PathwayAttention(Pathway):
         guide_BCHW: M, the scores of f_0, or the one-hot ground truth in training.
         smoothing: width of the box (pixels, odd) that the gain is averaged over, twice.
         magnitude: whether the gain is the product's magnitude (`ModelConfig.attention_gain`).
-        start_B1HW: see `Pathway`.
+        from_blurred: see `Pathway`.
     """
 
     def __init__(
@@ -230,9 +235,9 @@ class PathwayAttention(Pathway):
         *,
         smoothing: int = 1,
         magnitude: bool = False,
-        start_B1HW: Tensor | None = None,
+        from_blurred: bool = False,
     ) -> None:
-        super().__init__(self._attribute, start_B1HW)
+        super().__init__(self._attribute, from_blurred=from_blurred)
         self._scorer = scorer
         self._guide = guide_BCHW.detach()
         self._smoothing, self._magnitude = smoothing, magnitude
@@ -254,19 +259,16 @@ class PathwayAttention(Pathway):
         return gradient / self._guide[0].numel()
 
 
-def start_of_path(average_B1HW: Tensor, start: str) -> Tensor | None:
-    """Return what `ModelConfig.attention_start` names; None where it is f_0 itself.
+def blurred(image_B1HW: Tensor) -> Tensor:
+    """Average over two boxes of 24 pixels, in squares of 8: objects dissolve, their places stay.
 
-    Blurred by two boxes of 24 pixels, in squares of 8: objects dissolve, what is around them stays.
     In operations that every runtime of graphs has.
     """
-    if start == "average":
-        return None
-    coarse = shrink(average_B1HW, BLUR_SQUARE)
+    coarse = shrink(image_B1HW, BLUR_SQUARE)
     for _ in range(2):
         coarse = F.avg_pool2d(coarse, 3, stride=1, padding=1, count_include_pad=False)
     whole = F.interpolate(coarse, scale_factor=BLUR_SQUARE, mode="bilinear", align_corners=False)
-    height, width = average_B1HW.shape[-2:]
+    height, width = image_B1HW.shape[-2:]
     return whole[..., :height, :width]
 
 

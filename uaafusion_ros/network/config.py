@@ -87,8 +87,8 @@ class ModelConfig:
     #: ``magnitude``, which neither cancels out over an object nor needs a gradient to be guessed.
     attention_gain: str = "signed"
     #: Where the path of A_k begins: at f_0, the paper's ``average`` of the sources, so that A_0 = 0
-    #: and A_k tells what the stages changed; or at f_0 ``blurred``, so that it tells of all that an
-    #: image shows, from the first stage on.
+    #: and A_k tells what the stages changed; or at f_k ``blurred``, so that it tells of all that
+    #: f_k shows, from the first stage on.
     attention_start: str = "average"
     #: Width in pixels (odd) of the box that the gain of A_k is averaged over, twice; 1 is none.
     attention_smoothing: int = 1

@@ -25,7 +25,6 @@ from uaafusion_ros.network.attribution import (
     share_of_contributions,
     shares_from_scores,
     single_threaded,
-    start_of_path,
 )
 from uaafusion_ros.network.once import once
 from uaafusion_ros.network.segmentation import SegmentationNetwork
@@ -91,7 +90,7 @@ def pathway_of(model: UAAFusion, frame: Frame) -> PathwayAttention:
         frame.guide,
         smoothing=config.attention_smoothing,
         magnitude=config.attention_gain == "magnitude",
-        start_B1HW=start_of_path(frame.start, config.attention_start),
+        from_blurred=config.attention_start == "blurred",
     )
 
 

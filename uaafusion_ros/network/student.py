@@ -18,13 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uaafusion_ros.network.attribution import (
-    Contributions,
-    Pathway,
-    RegionShares,
-    gate_of,
-    start_of_path,
-)
+from uaafusion_ros.network.attribution import Contributions, Pathway, RegionShares, gate_of
 from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.exact import Frame
 from uaafusion_ros.network.fast import Fast
@@ -47,8 +41,8 @@ _GREATEST_LOGARITHM = 8.0
 class StudentHead(nn.Module):
     """Predicts the magnitude of every stage's gradient, up to its scale, at 1/8 of the size.
 
-    A_k grows by the gradient's magnitude times that of f_k - f_{k-1}. The second factor is known at
-    run time, and so only the first is left to be learned.
+    A_k grows by the gradient's magnitude times that of f_k - f_{k-1} (or of f_k less its blurred
+    self). The second factor is known at run time, and so only the first is left to be learned.
     """
 
     def __init__(self, config: ModelConfig, feature_channels: int) -> None:
@@ -57,7 +51,7 @@ class StudentHead(nn.Module):
         seen = feature_channels + len(config.classes) + 2 * STRIDE**2
         self.entry = nn.Sequential(nn.Conv2d(seen, channels, 1), nn.PReLU())
         self.blocks = nn.ModuleList(Unit(channels, channels, channels) for _ in range(_BLOCKS))
-        # With a start before f_0 there is one step more on the path.
+        # From blurred images, A_0 has a gain, too.
         steps = config.stages + (config.attention_start != "average")
         self.exit = nn.Conv2d(channels, steps, 1)
         nn.init.zeros_(self.exit.weight)
@@ -67,7 +61,7 @@ class StudentHead(nn.Module):
     def forward(self, view_BNhw: Tensor, images_B2HW: Tensor) -> Tensor:
         """Return the magnitude of the gradient at f_1, f_2, …, [B,K,h,w], more than 0.
 
-        With a start of the path before f_0, at f_0, f_1, …, [B,K+1,h,w].
+        For paths from blurred images at f_0, f_1, …, [B,K+1,h,w].
 
         Args:
             view_BNhw: S's features and scores of f_0.
@@ -148,8 +142,8 @@ class StudentAttribution:
 
     def __init__(self, model: UAAFusion, frame: Frame, shares: Callable[[], RegionShares]) -> None:
         self._model, self._frame, self.shares = model, frame, shares
-        start = start_of_path(frame.start, model.config.attention_start)
-        self._pathway = Pathway(self._guess, start)
+        from_blurred = model.config.attention_start == "blurred"
+        self._pathway = Pathway(self._guess, from_blurred=from_blurred)
 
     def contributions(self) -> Contributions:
         """See `Attribution`."""

@@ -28,8 +28,8 @@ _BLUR = 0.05
 _GATE_MARGIN = 1e-7
 
 #: A path that begins at the average of the sources attributes what the stages made of it, so the
-#: average is the reference that it is meant for; one that begins at the image blurred attributes all
-#: that the image shows, and is asked what the blurred image hides.
+#: average is the reference that it is meant for; one that begins at the image blurred attributes
+#: all that the image shows, and is asked what the blurred image hides.
 REFERENCES = {
     "average": "the average of the sources",
     "blurred": "the fused image, blurred",

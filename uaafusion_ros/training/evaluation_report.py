@@ -215,9 +215,9 @@ def _faithfulness(out: Path, figures: dict[str, Any]) -> Iterator[str]:
         "class that it predicts on the whole fused image. A faithful map has a small area (AUC) "
         "under the deletion curve and a large one under the insertion curve. Maps: the model's "
         "pathway attention; the magnitude of the score's gradient at the fused image; random "
-        "numbers. The attention attributes what the stages made of the average of the sources, so "
-        "the average is the replacement it is meant for; the blurred image asks what the whole "
-        "fused image rests on. The last columns count the pairs on which the attention is the "
+        "numbers. An attention whose path begins at the average of the sources is meant for that "
+        "replacement, one that begins at the blurred image for this one, which asks what the "
+        "whole fused image rests on. The last columns count the pairs on which the attention is the "
         "more faithful map."
     )
     for name, references in measured.items():

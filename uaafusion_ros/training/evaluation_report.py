@@ -217,8 +217,8 @@ def _faithfulness(out: Path, figures: dict[str, Any]) -> Iterator[str]:
         "pathway attention; the magnitude of the score's gradient at the fused image; random "
         "numbers. An attention whose path begins at the average of the sources is meant for that "
         "replacement, one that begins at the blurred image for this one, which asks what the "
-        "whole fused image rests on. The last columns count the pairs on which the attention is the "
-        "more faithful map."
+        "whole fused image rests on. The last columns count the pairs on which the attention is "
+        "the more faithful map."
     )
     for name, references in measured.items():
         images = references[next(iter(references))][MAPS[0]]["images"]

@@ -264,9 +264,7 @@ def blurred(image_B1HW: Tensor) -> Tensor:
 
     In operations that every runtime of graphs has.
     """
-    coarse = shrink(image_B1HW, BLUR_SQUARE)
-    for _ in range(2):
-        coarse = F.avg_pool2d(coarse, 3, stride=1, padding=1, count_include_pad=False)
+    coarse = smooth_by_pooling(shrink(image_B1HW, BLUR_SQUARE), 3)
     whole = F.interpolate(coarse, scale_factor=BLUR_SQUARE, mode="bilinear", align_corners=False)
     height, width = image_B1HW.shape[-2:]
     return whole[..., :height, :width]
@@ -297,6 +295,15 @@ def smooth(image_B1HW: Tensor, width: int) -> Tensor:
     for _ in range(2):
         image_B1HW = _average(_average(image_B1HW, width, -1), width, -2)
     return image_B1HW
+
+
+def smooth_by_pooling(image_B1hw: Tensor, width: int) -> Tensor:
+    """As `smooth`, for a box of few pixels and in operations that every runtime of graphs has."""
+    for _ in range(2 if width > 1 else 0):
+        image_B1hw = F.avg_pool2d(
+            image_B1hw, width, stride=1, padding=width // 2, count_include_pad=False
+        )
+    return image_B1hw
 
 
 def _average(image: Tensor, width: int, dim: int) -> Tensor:

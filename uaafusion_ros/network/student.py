@@ -18,7 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uaafusion_ros.network.attribution import Contributions, Pathway, RegionShares, gate_of
+from uaafusion_ros.network.attribution import (
+    Contributions,
+    Pathway,
+    RegionShares,
+    gate_of,
+    smooth_by_pooling,
+)
 from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.exact import Frame
 from uaafusion_ros.network.fast import Fast
@@ -166,7 +172,8 @@ class StudentAttribution:
     def _guess(self, stage: int, fused: Tensor, change: Tensor) -> Tensor:
         """What stage k adds to A_k, [B,1,h,w]."""
         gain = self._gradients[:, stage - 1 : stage] * shrink(change.abs(), STRIDE)
-        return _smooth(gain, self._model.config.attention_smoothing // STRIDE // 2 * 2 + 1)
+        width = self._model.config.attention_smoothing // STRIDE // 2 * 2 + 1
+        return smooth_by_pooling(gain, width)
 
     @once
     def _gradients(self) -> Tensor:
@@ -175,15 +182,6 @@ class StudentAttribution:
         frame = self._frame
         view = _view(self._model.segmentation, frame.features)
         return head(view, torch.cat((frame.infrared, frame.visible), dim=1))
-
-
-def _smooth(image_B1hw: Tensor, width: int) -> Tensor:
-    """As `smooth`, for a box of few pixels and in operations that every runtime of graphs has."""
-    for _ in range(2 if width > 1 else 0):
-        image_B1hw = F.avg_pool2d(
-            image_B1hw, width, stride=1, padding=width // 2, count_include_pad=False
-        )
-    return image_B1hw
 
 
 def _nothing(segmentation: nn.Module, like_B1HW: Tensor) -> Tensor:

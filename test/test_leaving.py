@@ -28,12 +28,33 @@ print("left")
 """
 
 
-def leave(seconds, status=0):
-    command = [sys.executable, "-c", STUCK.format(seconds=seconds, status=status)]
+def run_script(text):
+    command = [sys.executable, "-c", text]
     environment = os.environ | ros_environment()
     return subprocess.run(
         command, capture_output=True, text=True, timeout=PATIENCE, env=environment
     )
+
+
+def leave(seconds, status=0):
+    return run_script(STUCK.format(seconds=seconds, status=status))
+
+
+HANDLED = """
+import rclpy
+from rclpy.signals import get_current_signal_handlers_options
+from uaafusion_ros.node.leaving import leave_ros
+
+rclpy.init()
+before = get_current_signal_handlers_options()
+leave_ros()
+print(get_current_signal_handlers_options() == before)
+"""
+
+
+def test_handlers_of_signals_stay_as_they_are():
+    """To put them back, rclpy has signals do for microseconds what they do by default: kill."""
+    assert run_script(HANDLED).stdout.split() == ["True"]
 
 
 @pytest.mark.parametrize("status", (0, 1))

@@ -37,7 +37,9 @@ def leave_ros(*nodes: Any, status: int = 0, patience: float = PATIENCE) -> None:
     with _exit_after(patience, status):
         for node in nodes:
             node.destroy_node()
-        rclpy.shutdown()
+        # Otherwise it puts back handlers that were never its own, by way of the default: for some
+        # microseconds SIGINT and SIGTERM would kill.
+        rclpy.shutdown(uninstall_handlers=False)
 
 
 @contextmanager

@@ -9,14 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uaafusion_ros.network.attribution import Contributions
-from uaafusion_ros.network.exact import Attribution, Frame, Mode
 from uaafusion_ros.network.modes import FastSettings
 from uaafusion_ros.network.student import Realtime
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.fusion_phase import augment_pair, crop_pair
+from uaafusion_ros.training.overheard import Overheard
 from uaafusion_ros.training.settings import DistillationSettings
 
 
@@ -74,11 +73,11 @@ class _DistillationLosses(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the weighted losses; `share` is this part's share of the step's batch."""
         wanted = Output.FUSED | Output.ATTENTION
-        exact = _Overheard(self.model.exact)
+        exact = Overheard(self.model.exact)
         # The target is computed in full precision whatever the student learns in.
         with torch.no_grad(), torch.autocast(infrared.device.type, enabled=False):
             target = self.model(infrared, visible, wanted, mode=exact)
-        learned = _Overheard(Realtime(self.model, FastSettings()), weighed=exact.weighed)
+        learned = Overheard(Realtime(self.model, FastSettings()), weighed=exact.weighed)
         result = self.model(infrared, visible, wanted, mode=learned)
         assert result.fused_B1HW is not None and target.fused_B1HW is not None
         fused = F.l1_loss(result.fused_B1HW, target.fused_B1HW)
@@ -87,35 +86,3 @@ class _DistillationLosses(nn.Module):
             found, wanted_gates = (torch.cat(one.gates, dim=1) for one in (learned, exact))
             terms["attention"] = (self._settings.attention, F.mse_loss(found, wanted_gates))
         return {name: share * weight * term for name, (weight, term) in terms.items() if weight}
-
-
-class _Overheard:
-    """A mode for one frame, of which is kept what it said.
-
-    gates: those that are not one half. weighed: which source helps which region, if asked.
-
-    Args:
-        weighed: said instead of asking the mode, where it would say the same.
-    """
-
-    def __init__(self, mode: Mode, weighed: Contributions | None = None) -> None:
-        self._mode, self.weighed = mode, weighed
-        self.gates: list[Tensor] = []
-
-    def __call__(self, frame: Frame) -> Attribution:
-        self._attribution = self._mode(frame)
-        return self
-
-    def reset(self) -> None:
-        self._mode.reset()
-
-    def contributions(self) -> Contributions:
-        if self.weighed is None:
-            self.weighed = self._attribution.contributions()
-        return self.weighed
-
-    def gate(self, fused_B1HW: Tensor) -> Tensor | None:
-        gate = self._attribution.gate(fused_B1HW)
-        if gate is not None:
-            self.gates.append(gate)
-        return gate

@@ -20,6 +20,7 @@ from uaafusion_ros.training.augmentation import (
 )
 from uaafusion_ros.training.class_weights import class_weights
 from uaafusion_ros.training.datasets import Dataset, Sample
+from uaafusion_ros.training.evidence import NOTHING, Blinded, without_noise
 from uaafusion_ros.training.losses import (
     complement_loss,
     data_loss,
@@ -31,6 +32,7 @@ from uaafusion_ros.training.losses import (
     shadow_loss,
     similarity_loss,
 )
+from uaafusion_ros.training.overheard import Overheard
 from uaafusion_ros.training.settings import FusionSettings
 
 _SCALES = (0.6, 1.2)
@@ -103,13 +105,21 @@ class FusionPhase:
     def augment(
         self, dataset: Dataset, sample: Sample, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
-        """Return `infrared`, `visible` and their `labels`."""
+        """Return `infrared`, `visible`, their `labels` and whether they are fused `blind`.
+
+        What is fused without attention teaches the stages alone: S need not read it.
+        """
         share = self.settings.pasting_share if dataset.name in self._pasted else 0.0
         size = (self.settings.patch_height, self.settings.patch_width)
         patch = crop_pair(sample, rng, size)
         if patch.infrared is None:
             patch = imitate_pair(patch, self._warmth, rng)
-        return augment_pair(patch, rng, self._paster, share)
+        pair = augment_pair(patch, rng, self._paster, share)
+        if self.settings.noise_width:
+            blind = rng.random() < self.settings.blind_share
+            pair["blind"] = np.full((1, 1), blind, np.float32)
+            pair["labels"] = pair["labels"] * np.uint8(not blind)
+        return pair
 
 
 def crop_pair(sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Patch:
@@ -151,19 +161,35 @@ class _FusionLosses(nn.Module):
         self.model = model
         self.register_buffer("class_weights", class_weights.to(model.step_sizes.device))
         self._weights = settings.losses
+        self._settings = settings
         self._regions_from_labels = settings.regions == "labels"
         self._joint = settings.segmentation_learning_rate > 0
 
     def forward(
-        self, infrared: Tensor, visible: Tensor, labels: Tensor, total: Tensor, share: float
+        self,
+        infrared: Tensor,
+        visible: Tensor,
+        labels: Tensor,
+        total: Tensor,
+        share: float,
+        blind: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return the weighted losses; `share` is this part's share of the step's batch."""
         weights = self._weights
         regions = labels if self._regions_from_labels else None
         wanted = Output.FUSED | Output.CONTRIBUTIONS
-        result = self.model(infrared, visible, wanted, regions_BHW=regions)
+        mode = self.model.exact if blind is None else Blinded(self.model.exact, blind)
+        heard = Overheard(mode)
+        result = self.model(infrared, visible, wanted, mode=heard, regions_BHW=regions)
         fused, contributions = result.fused_B1HW, result.contributions
         assert fused is not None and contributions is not None
+        sources = infrared, visible
+        if self._settings.noise_width:
+            gate = heard.gates[-1] if heard.gates else torch.full_like(fused, NOTHING)
+            infrared, visible = (
+                without_noise(source, gate, self._settings.noise_width, self._settings.evidence)
+                for source in sources
+            )
         infrared_weight = contributions.infrared_weight_B1HW.detach()
         terms = {
             "data": (weights.data, lambda: data_loss(fused, infrared, visible, infrared_weight)),
@@ -180,7 +206,7 @@ class _FusionLosses(nn.Module):
         losses = {name: share * weight * term() for name, (weight, term) in terms.items() if weight}
         if weights.segmentation:
             losses["segmentation"] = weights.segmentation * self._segmentation(
-                fused, infrared, visible, labels, total
+                fused, *sources, labels, total
             )
         return losses
 

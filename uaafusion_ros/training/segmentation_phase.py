@@ -15,6 +15,7 @@ from uaafusion_ros.training.augmentation import (
     PeoplePaster,
     imitate_infrared,
     random_crop,
+    vary_exposure,
     vary_infrared,
     vary_visible,
     warmth_of,
@@ -25,8 +26,6 @@ from uaafusion_ros.training.kept_images import luminance_tensor
 from uaafusion_ros.training.losses import label_total, segmentation_loss
 from uaafusion_ros.training.settings import GREATEST_PAIR_SCALE, SegmentationSettings
 
-#: How often a fusion is that of a trained model, where there is one.
-_FUSED_SHARE = 0.75
 #: Pixels; what is finer is a detail.
 _DETAIL_SIGMA = 4.0
 
@@ -119,8 +118,9 @@ class SegmentationPhase:
             return infrared
         if draw < self.settings.visible_share:
             return visible
-        if patch.fused is not None and rng.random() < _FUSED_SHARE:
-            return vary_visible(patch.fused, rng)
+        if patch.fused is not None and rng.random() < self.settings.fused_share:
+            # It came of our own stages and not of a camera, whose noise and glare it has already.
+            return vary_exposure(patch.fused, rng)
         return _fuse(infrared, visible, rng)
 
 

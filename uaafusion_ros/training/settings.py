@@ -111,13 +111,15 @@ class SegmentationSettings(PhaseSettings):
     #: How often a pair is seen by one of its cameras alone; the rest are fusions of both.
     infrared_share: float = 0.28
     visible_share: float = 0.16
+    #: How often such a fusion is that of a trained model, where there is one (`fused_by`).
+    fused_share: float = 0.75
     #: Pairs are scaled by this to 1.5. With `fast.scale` the sources are judged at a part of their
     #: size; a network that has seen such small ones judges them more as it does whole ones.
     least_pair_scale: float = 0.7
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("infrared_share", "visible_share"):
+        for name in ("infrared_share", "visible_share", "fused_share"):
             _at_least(name, getattr(self, name), 0)
         if not 0.1 <= self.least_pair_scale <= GREATEST_PAIR_SCALE:
             raise SettingsError(
@@ -179,10 +181,23 @@ class FusionSettings(PhaseSettings):
     regions: str = "predicted"
     losses: LossSettings = field(default_factory=LossSettings)
     confidence: float = 0.5
+    #: Without evidence detail is noise (training/evidence.py): box of pixels, odd, that the sources
+    #: are smoothed over twice where attention finds nothing; 0 keeps all detail everywhere.
+    noise_width: int = 0
+    #: The gate, above 0.5 up to 1, from which on all detail is kept.
+    evidence: float = 0.58
+    #: How often a pair is fused as without attention: nothing is evident, all of it is smooth.
+    blind_share: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _choice("regions", self.regions, REGIONS)
+        if self.noise_width < 0 or (self.noise_width and self.noise_width % 2 == 0):
+            raise SettingsError(f"noise_width is {self.noise_width}, expected 0 or an odd number")
+        if not 0.5 < self.evidence <= 1:
+            raise SettingsError(f"evidence is {self.evidence}, expected above 0.5, at most 1")
+        if not 0 <= self.blind_share <= 1:
+            raise SettingsError(f"blind_share is {self.blind_share}, expected 0 to 1")
         if self.segmentation_learning_rate > 0 and not self.losses.segmentation:
             raise SettingsError(
                 "segmentation_learning_rate is above 0 but losses.segmentation is 0: "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -269,3 +271,21 @@ def test_where_a_class_has_no_place_pseudo_labels_choose_among_the_others() -> N
     np.testing.assert_array_equal(found[:, 6:], scores[:, 6:])
     with pytest.raises(SettingsError, match="no class 'lane'; expected unlabelled, road"):
         absent_above({"lane": 0.4}, classes)
+
+
+def test_memory_that_a_step_has_freed_costs_the_next_one_nothing() -> None:
+    script = """
+import resource
+import numpy as np
+from uaafusion_ros.training.kept_memory import keep_freed_memory
+
+assert keep_freed_memory()
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [np.ones(2**20) for _ in range(20)]
+    del blocks
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    command = [sys.executable, "-c", script]
+    faults = list(map(int, subprocess.run(command, capture_output=True, check=True).stdout.split()))
+    assert faults[0] > 1000 and max(faults[1:]) < 100

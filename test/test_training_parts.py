@@ -223,6 +223,19 @@ def test_a_model_starts_from_another_ones_segmentation_alone(tmp_path) -> None:
         starting_model(settings(stages=3, decoder_channels=16))
 
 
+def segmentation_phase(settings: SegmentationSettings) -> SegmentationPhase:
+    model = UAAFusion(ModelConfig.from_dict({**SMALL, "stages": 1}))
+    return SegmentationPhase(
+        "adaptation",
+        model.segmentation,
+        settings,
+        classes=CLASSES,
+        counts=np.ones(3),
+        paster=PeoplePaster(CLASSES),
+        pasted=frozenset(),
+    )
+
+
 @pytest.mark.parametrize(
     ("infrared_share", "visible_share", "expected"),
     [(1.0, 0.0, "infrared"), (0.0, 1.0, "visible"), (0.0, 0.0, "fused")],
@@ -233,16 +246,7 @@ def test_a_pair_is_seen_as_often_by_each_camera_as_asked(
     settings = SegmentationSettings(
         patch_height=32, patch_width=32, infrared_share=infrared_share, visible_share=visible_share
     )
-    model = UAAFusion(ModelConfig.from_dict({**SMALL, "stages": 1}))
-    phase = SegmentationPhase(
-        "adaptation",
-        model.segmentation,
-        settings,
-        classes=CLASSES,
-        counts=np.ones(3),
-        paster=PeoplePaster(CLASSES),
-        pasted=frozenset(),
-    )
+    phase = segmentation_phase(settings)
     ramp = np.broadcast_to(np.linspace(60, 200, 64).astype(np.uint8), (64, 64))
     # The infrared image varies downwards alone, the visible one to the right alone.
     sample = Sample(visible=ramp, infrared=ramp.T, labels=np.ones((64, 64), np.uint8))
@@ -259,6 +263,36 @@ def test_a_pair_is_seen_as_often_by_each_camera_as_asked(
     assert {"infrared": ratio > 3, "visible": ratio < 1 / 3, "fused": 0.5 < ratio < 2}[expected]
     with pytest.raises(SettingsError, match="more than 1"):
         SegmentationSettings(infrared_share=0.7, visible_share=0.4)
+
+
+def test_what_a_model_has_fused_is_seen_as_often_as_asked_and_without_a_cameras_noise() -> None:
+    stripes = np.tile(np.repeat(np.uint8([60, 200]), 8), (64, 4))
+    dark = np.zeros_like(stripes)
+    sample = Sample(visible=dark, infrared=dark, fused=stripes, labels=np.ones((64, 64), np.uint8))
+
+    class Pairs:
+        name = "pairs"
+
+    for share in (0.0, 1.0):
+        settings = SegmentationSettings(
+            patch_height=32, patch_width=32, infrared_share=0, visible_share=0, fused_share=share
+        )
+        phase, rng = segmentation_phase(settings), np.random.default_rng(0)
+        images = [phase.augment(Pairs(), sample, rng)["image"] for _ in range(10)]
+        assert all((image.mean(axis=0).std() > 0.1) == share for image in images)
+        assert not share or all(image.std(axis=0).max() < 5e-3 for image in images)
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_batch_norms_follow_the_data_only_if_asked(follows) -> None:
+    phase = segmentation_phase(SegmentationSettings(batch_statistics=follows))
+    norm = next(one for one in phase.module.modules() if isinstance(one, torch.nn.BatchNorm2d))
+    before = norm.running_var.clone()
+    phase.train()
+    labels = torch.ones(2, 64, 64, dtype=torch.long)
+    phase.module(torch.rand(2, 1, 64, 64), labels, torch.ones(()), 1.0)
+    assert torch.equal(norm.running_var, before) != follows
+    assert all(one.training for one in phase.module.modules() if type(one) is torch.nn.Dropout)
 
 
 def test_where_a_class_has_no_place_pseudo_labels_choose_among_the_others() -> None:

@@ -68,8 +68,12 @@ class SegmentationPhase:
         self._paster, self._pasted = paster, pasted
 
     def train(self) -> None:
-        """Let batch norms follow the data."""
+        """Let batch norms follow the data, or keep what they know of it."""
         self.module.train().requires_grad_(True)
+        if not self.settings.batch_statistics:
+            for layer in self.module.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
 
     def label_total(self, tensors: dict[str, Tensor]) -> Tensor:
         """Return the summed class weight of all labelled pixels."""

@@ -104,6 +104,9 @@ class SegmentationSettings(PhaseSettings):
     #: The encoder's learning rate, as a part of the decoder's.
     encoder_rate: float = 0.5
     weight_decay: float = 0.01
+    #: Whether batch norms follow the data. A network that is nearly done may keep what they know,
+    #: which spares half of a step on a CPU.
+    batch_statistics: bool = True
     #: 0.5 finds rare classes sooner, a lower one invents them less; 0 weighs all alike.
     class_weight_strength: float = 0.5
     #: Score below which a pseudo-label is left out.

@@ -18,8 +18,11 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped.")] = False,
 ) -> None:
     """Train a model: segmentation, adaptation to pairs, fusion. Also under torchrun."""
+    from uaafusion_ros.training.kept_memory import keep_freed_memory
     from uaafusion_ros.training.run import train as train_model
     from uaafusion_ros.training.settings_file import read_settings
 
     settings = read_settings(config, overrides or [])
+    # Here, and not in the run: a program that trains among other things may need its memory back.
+    keep_freed_memory()
     train_model(settings, resume=resume, console=console)

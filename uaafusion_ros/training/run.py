@@ -16,7 +16,6 @@ from uaafusion_ros.training.datasets import Dataset
 from uaafusion_ros.training.distributed import Processes
 from uaafusion_ros.training.errors import TrainingError
 from uaafusion_ros.training.fused_views import fuse_pairs, with_fused_views
-from uaafusion_ros.training.kept_memory import keep_freed_memory
 from uaafusion_ros.training.layers import prepare_layers
 from uaafusion_ros.training.mixture import Mixture, Unreadable
 from uaafusion_ros.training.phase_data import shares_of, with_pseudo_labels, write_labels
@@ -58,8 +57,6 @@ def train(settings: TrainingSettings, *, resume: bool, console: Console) -> Path
     if settings.threads:
         torch.set_num_threads(settings.threads)
     processes = Processes.start(settings.device)
-    if processes.device.type == "cpu":
-        keep_freed_memory()
     try:
         return _Run(settings, resume, processes, console).go()
     finally:

@@ -15,8 +15,6 @@ from uaafusion_ros.doctor.checks import Verdict
 from uaafusion_ros.doctor.graph import Endpoint, GraphReport, Image, StreamReport
 from uaafusion_ros.doctor.transport import transport_checks
 
-pytestmark = pytest.mark.live
-
 OFFSET = 0.3
 SECOND = 10**9
 
@@ -124,6 +122,7 @@ def test_cameras_are_judged(infrared, name, verdict, words) -> None:
     assert "10.0 Hz, 640x480 mono16" in checks["visible camera"].found
 
 
+@pytest.mark.live
 @pytest.mark.slow
 def test_live_cameras_with_unequal_clocks_and_a_node_that_asks_for_other_qos(
     client, start, tiny_model

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.attribution import smooth
+from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
 from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.exact import Frame
 from uaafusion_ros.network.unfolding import Output, UAAFusion
@@ -15,7 +18,7 @@ from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.datasets import Sample
 from uaafusion_ros.training.evidence import Blinded, without_noise
 from uaafusion_ros.training.fusion_phase import FusionPhase
-from uaafusion_ros.training.losses import gradient_loss
+from uaafusion_ros.training.losses import gradient_loss, imitation_loss
 from uaafusion_ros.training.settings import FusionSettings, LossSettings
 
 CLASSES = ("unlabelled", "road", "person")
@@ -41,7 +44,8 @@ def grain(seed: int, side: int = 48) -> np.ndarray:
 
 
 def phase_of(model: UAAFusion, **settings) -> FusionPhase:
-    losses = LossSettings(segmentation=0)
+    imitation = 1.0 if settings.get("teacher") else 0.0
+    losses = LossSettings(segmentation=0, imitation=imitation)
     return FusionPhase(
         "fusion",
         model,
@@ -93,6 +97,30 @@ def test_what_is_fused_blind_is_to_be_as_smooth_as_smoothed_sources() -> None:
         )
 
 
+def test_a_teachers_image_is_imitated_without_its_detail_where_nothing_is_evident(tmp_path) -> None:
+    torch.manual_seed(1)
+    config = ModelConfig.from_dict(CONFIG)
+    teacher, file = UAAFusion(config), tmp_path / "teacher.safetensors"
+    with torch.no_grad():
+        for parameter in teacher.stages[0].parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    save_checkpoint(file, teacher, CheckpointInfo(config))
+    model = UAAFusion(config)
+    # Contributions are the student's own to say: those of one S are the same for both.
+    model.segmentation.load_state_dict(teacher.segmentation.state_dict())
+    phase = phase_of(model, noise_width=5, evidence=0.51, teacher=str(file))
+    pair = [torch.from_numpy(grain(seed))[None, None] / 255 for seed in (1, 2)]
+    nothing = {"labels": torch.zeros(1, 48, 48, dtype=torch.long), "total": torch.ones(())}
+    blind = torch.ones(1, 1, 1, 1)
+    losses = phase.module(*pair, **nothing, share=1.0, blind=blind)
+    fused = model(*pair, Output.FUSED, mode=Blinded(model.exact, blind)).fused_B1HW
+    teacher.eval().config = replace(config, attention="off")
+    taught = teacher(*pair, Output.FUSED).fused_B1HW
+    assert not torch.allclose(fused, taught, atol=0.01)
+    expected = imitation_loss(fused, smooth(taught, 5))
+    torch.testing.assert_close(losses["imitation"], expected, rtol=1e-3, atol=0)
+
+
 def test_what_is_fused_blind_teaches_no_segmentation() -> None:
     model = UAAFusion(ModelConfig.from_dict(CONFIG))
     sample = Sample(visible=grain(0), infrared=grain(1), labels=np.ones((48, 48), np.uint8))
@@ -108,7 +136,9 @@ def test_what_is_fused_blind_teaches_no_segmentation() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"noise_width": 4}, {"evidence": 0.5}, {"blind_share": 1.5}], ids=str
+    "settings",
+    [{"noise_width": 4}, {"evidence": 0.5}, {"blind_share": 1.5}, {"teacher": "uaafusion_edge"}],
+    ids=str,
 )
 def test_settings_that_cannot_be_used_say_what_was_expected(settings) -> None:
     with pytest.raises(SettingsError, match="expected"):

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from ros_fixtures import PATIENCE
 
-pytestmark = pytest.mark.live
-
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 

@@ -18,8 +18,6 @@ from uaafusion_ros.export.run import ExportJob, export_model
 from uaafusion_ros.inference.pipeline import FusionPipeline, Product
 from uaafusion_ros.node.images import image_array, image_message
 
-pytestmark = pytest.mark.live
-
 FALLBACK = "provider TensorRT is not in this onnxruntime"
 
 

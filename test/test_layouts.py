@@ -18,8 +18,6 @@ import schematics
 from uaafusion_ros.node.inputs import IMAGE_TOPICS
 from uaafusion_ros.node.outputs import Output
 
-pytestmark = pytest.mark.live
-
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config"
 SHOWN = {

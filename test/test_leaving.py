@@ -8,8 +8,6 @@ import time
 import pytest
 from ros_fixtures import PATIENCE, ros_environment
 
-pytestmark = pytest.mark.live
-
 pytest.importorskip("rclpy")
 
 STUCK = """

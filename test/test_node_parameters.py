@@ -11,8 +11,6 @@ pytest.importorskip("rclpy")
 from uaafusion_ros.node.declarations import check_value
 from uaafusion_ros.node.fusion_parameters import DECLARATIONS
 
-pytestmark = pytest.mark.live
-
 FILE = Path(__file__).resolve().parents[1] / "config" / "fusion.yaml"
 
 

@@ -28,8 +28,6 @@ from ros_fixtures import ros_environment
 
 from uaafusion_ros.scenes.street import StreetScene
 
-pytestmark = pytest.mark.live
-
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 600.0
 

@@ -13,8 +13,6 @@ from typer.testing import CliRunner, Result
 from uaafusion_ros.cli import app
 from uaafusion_ros.inference.errors import SettingsError
 
-pytestmark = pytest.mark.live
-
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["replay-test", *map(str, arguments), "--device", "cpu"])
@@ -115,6 +113,7 @@ def test_a_slower_or_deafer_node_is_told() -> None:
     assert "--node" in compare_node({}, good)[0]
 
 
+@pytest.mark.live
 @pytest.mark.slow
 def test_the_live_node_is_measured_by_the_same_recording(tiny_model, tmp_path) -> None:
     pytest.importorskip("rclpy")

@@ -11,8 +11,6 @@ from browser_fixtures import looking_at_all, page_url
 
 from uaafusion_ros.share import find_share
 
-pytestmark = pytest.mark.live
-
 OPTIONAL = {
     "/clock",  # with use_sim_time
     "/uaafusion/get_type_description",  # not before Jazzy

@@ -9,8 +9,6 @@ from ros_fixtures import PATIENCE
 
 from uaafusion_ros.node.stop_request import StopRequest
 
-pytestmark = pytest.mark.live
-
 INTERRUPTED_EVERYWHERE = """
 import signal, sys, threading
 from uaafusion_ros.node.stop_request import StopRequest, on_signals

@@ -24,6 +24,7 @@ from uaafusion_ros.training.kept_images import kept_image
 from uaafusion_ros.training.losses import (
     complement_loss,
     gradient_loss,
+    overlap_loss,
     shadow_loss,
     similarity_loss,
     structural_similarity,
@@ -188,6 +189,21 @@ def test_shadows_cost_only_where_a_camera_saw_something() -> None:
     assert shadow_loss(average, infrared, visible) == 0
     assert shadow_loss(black, infrared, visible) > 0.1
     assert shadow_loss(black, black, black) == 0
+
+
+def test_overlap_weighs_every_class_of_an_image_alike_and_nothing_that_is_not_labelled() -> None:
+    labels = torch.ones(1, 8, 8, dtype=torch.long)
+    labels[0, 0, :4] = 2  # a sign of four pixels
+    labels[0, 4:] = 0
+    found = torch.full((1, 3, 8, 8), -20.0)
+    found[:, 1] = 20.0  # everything is road, the unlabelled half as well
+    assert overlap_loss(found, labels).item() == pytest.approx((1 / 8 + 1) / 2, abs=1e-4)
+    found[0, 1, 0, :4], found[0, 2, 0, :4] = -20.0, 20.0
+    assert overlap_loss(found, labels).item() == pytest.approx(0, abs=1e-4)
+    both = torch.cat((found, -found)), torch.cat((labels, labels))
+    parts = overlap_loss(found, labels) + overlap_loss(-found, labels)
+    torch.testing.assert_close(overlap_loss(*both), parts / 2)
+    assert overlap_loss(found, torch.zeros_like(labels)) == 0
 
 
 def test_fresh_stages_begin_with_the_average_of_the_sources() -> None:

@@ -25,6 +25,7 @@ from uaafusion_ros.training.losses import (
     complement_loss,
     data_loss,
     gradient_loss,
+    imitation_loss,
     intensity_loss,
     label_total,
     saliency_loss,
@@ -34,6 +35,7 @@ from uaafusion_ros.training.losses import (
 )
 from uaafusion_ros.training.overheard import Overheard
 from uaafusion_ros.training.settings import FusionSettings
+from uaafusion_ros.training.teacher import Teacher
 
 _SCALES = (0.6, 1.2)
 #: How often the visible half of an imitated pair is one of the night.
@@ -164,6 +166,8 @@ class _FusionLosses(nn.Module):
         self._settings = settings
         self._regions_from_labels = settings.regions == "labels"
         self._joint = settings.segmentation_learning_rate > 0
+        name, device = settings.teacher, model.step_sizes.device
+        self._teacher = Teacher(name, device) if name else None
 
     def forward(
         self,
@@ -184,11 +188,12 @@ class _FusionLosses(nn.Module):
         fused, contributions = result.fused_B1HW, result.contributions
         assert fused is not None and contributions is not None
         sources = infrared, visible
+        taught = self._teacher(*sources, contributions) if self._teacher else fused.detach()
         if self._settings.noise_width:
             gate = heard.gates[-1] if heard.gates else torch.full_like(fused, NOTHING)
-            infrared, visible = (
-                without_noise(source, gate, self._settings.noise_width, self._settings.evidence)
-                for source in sources
+            infrared, visible, taught = (
+                without_noise(image, gate, self._settings.noise_width, self._settings.evidence)
+                for image in (*sources, taught)
             )
         infrared_weight = contributions.infrared_weight_B1HW.detach()
         terms = {
@@ -202,6 +207,7 @@ class _FusionLosses(nn.Module):
             "saliency": (weights.saliency, lambda: saliency_loss(fused, infrared, visible)),
             "similarity": (weights.similarity, lambda: similarity_loss(fused, infrared, visible)),
             "complement": (weights.complement, lambda: complement_loss(fused, infrared, visible)),
+            "imitation": (weights.imitation, lambda: imitation_loss(fused, taught)),
         }
         losses = {name: share * weight * term() for name, (weight, term) in terms.items() if weight}
         if weights.segmentation:

@@ -118,6 +118,11 @@ def _correlation(first: Tensor, second: Tensor) -> Tensor:
     return (centred[0] * centred[1]).sum(dim=1) * (norms[0] * norms[1] + 1e-6).rsqrt()
 
 
+def imitation_loss(fused: Tensor, taught: Tensor) -> Tensor:
+    """L1 to another fused image, and of the gradients of both; all [B,1,H,W]."""
+    return F.l1_loss(fused, taught) + F.l1_loss(image_gradient(fused), image_gradient(taught))
+
+
 def segmentation_loss(
     logits_BCHW: Tensor,
     labels_BHW: Tensor,
@@ -135,6 +140,24 @@ def segmentation_loss(
     )
     total = label_total(labels_BHW, class_weights_C) if total is None else total
     return summed / total.clamp(min=1e-6)
+
+
+def overlap_loss(logits_BCHW: Tensor, labels_BHW: Tensor) -> Tensor:
+    """1 - the soft IoU of the classes in every image, their mean over its classes, in 0..1.
+
+    Intersection and union of scores with labels (Rahman and Wang 2016); unlabelled pixels count
+    in neither. An image at a time, so that a lone sign weighs as much as the road beneath it, and
+    that the parts of a batch add up to the whole.
+    """
+    labelled = (labels_BHW != 0)[:, None]
+    scores = logits_BCHW.float().softmax(dim=1) * labelled
+    truth = F.one_hot(labels_BHW, logits_BCHW.shape[1]).permute(0, 3, 1, 2) * labelled
+    shared = (scores * truth).sum(dim=(2, 3))
+    areas = truth.sum(dim=(2, 3))
+    overlaps = shared / (scores.sum(dim=(2, 3)) + areas - shared).clamp(min=1e-6)
+    present = (areas > 0).float()
+    missed = (present * (1 - overlaps)).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+    return missed.mean()
 
 
 def label_total(labels_BHW: Tensor, class_weights_C: Tensor | None = None) -> Tensor:

@@ -23,7 +23,7 @@ from uaafusion_ros.training.augmentation import (
 from uaafusion_ros.training.class_weights import class_weights
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.kept_images import luminance_tensor
-from uaafusion_ros.training.losses import label_total, segmentation_loss
+from uaafusion_ros.training.losses import label_total, overlap_loss, segmentation_loss
 from uaafusion_ros.training.settings import GREATEST_PAIR_SCALE, SegmentationSettings
 
 #: Pixels; what is finer is a detail.
@@ -52,7 +52,7 @@ class SegmentationPhase:
         """
         self.name, self.settings = name, settings
         weights = class_weights(counts, settings.class_weight_strength)
-        self.module = _SegmentationLosses(network, weights)
+        self.module = _SegmentationLosses(network, weights, settings.overlap)
         self.optimiser = torch.optim.AdamW(
             [
                 {
@@ -131,16 +131,19 @@ class SegmentationPhase:
 class _SegmentationLosses(nn.Module):
     weights: Tensor
 
-    def __init__(self, network: SegmentationNetwork, weights: Tensor) -> None:
+    def __init__(self, network: SegmentationNetwork, weights: Tensor, overlap: float) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._overlap = network, overlap
         self.register_buffer("weights", weights.to(next(network.parameters()).device))
 
     def forward(
         self, image: Tensor, labels: Tensor, total: Tensor, share: float
     ) -> dict[str, Tensor]:
         logits = self.network.logits(image)
-        return {"segmentation": segmentation_loss(logits, labels, self.weights, total)}
+        losses = {"segmentation": segmentation_loss(logits, labels, self.weights, total)}
+        if self._overlap:
+            losses["overlap"] = self._overlap * share * overlap_loss(logits, labels)
+        return losses
 
 
 def _fuse(infrared: np.ndarray, visible: np.ndarray, rng: np.random.Generator) -> np.ndarray:

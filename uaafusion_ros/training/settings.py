@@ -109,6 +109,8 @@ class SegmentationSettings(PhaseSettings):
     batch_statistics: bool = True
     #: 0.5 finds rare classes sooner, a lower one invents them less; 0 weighs all alike.
     class_weight_strength: float = 0.5
+    #: Weight of the overlap with the labels (losses.py) beside 1 of the cross-entropy.
+    overlap: float = 0.0
     #: Score below which a pseudo-label is left out.
     confidence: float = 0.5
     #: How often a pair is seen by one of its cameras alone; the rest are fusions of both.
@@ -153,6 +155,8 @@ class LossSettings:
     saliency: float = 0.0
     similarity: float = 0.0
     complement: float = 0.0
+    #: To what the phase's `teacher` fuses.
+    imitation: float = 0.0
     segmentation: float = 0.1
     #: In `joint`, how much the segmentation learns from each source alone, beside 1 from the fused
     #: image; the paper's mean over the three is 1. A 0 spares two of its three passes.
@@ -191,9 +195,16 @@ class FusionSettings(PhaseSettings):
     evidence: float = 0.58
     #: How often a pair is fused as without attention: nothing is evident, all of it is smooth.
     blind_share: float = 0.0
+    #: Model (file or name) that `losses.imitation` compares with; see training/teacher.py.
+    teacher: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if bool(self.teacher) != bool(self.losses.imitation):
+            raise SettingsError(
+                f"teacher is {self.teacher!r} and losses.imitation {self.losses.imitation}, "
+                "expected both or neither"
+            )
         _choice("regions", self.regions, REGIONS)
         if self.noise_width < 0 or (self.noise_width and self.noise_width % 2 == 0):
             raise SettingsError(f"noise_width is {self.noise_width}, expected 0 or an odd number")

@@ -18,7 +18,7 @@ from uaafusion_ros.training.trainer import StepReport
 
 LOSSES = (
     *("data", "gradient", "intensity", "shadow", "saliency", "similarity", "complement"),
-    *("segmentation", "attention", "weight", "fused"),
+    *("imitation", "segmentation", "overlap", "attention", "weight", "fused"),
 )
 COLUMNS = ("phase", "step", "total", *LOSSES, "learning_rate", "seconds")
 #: Of the running mean that the progress line and the plot show.

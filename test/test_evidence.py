@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -114,8 +112,7 @@ def test_a_teachers_image_is_imitated_without_its_detail_where_nothing_is_eviden
     blind = torch.ones(1, 1, 1, 1)
     losses = phase.module(*pair, **nothing, share=1.0, blind=blind)
     fused = model(*pair, Output.FUSED, mode=Blinded(model.exact, blind)).fused_B1HW
-    teacher.eval().config = replace(config, attention="off")
-    taught = teacher(*pair, Output.FUSED).fused_B1HW
+    taught = teacher.prepare_for_inference()(*pair, Output.FUSED).fused_B1HW
     assert not torch.allclose(fused, taught, atol=0.01)
     expected = imitation_loss(fused, smooth(taught, 5))
     torch.testing.assert_close(losses["imitation"], expected, rtol=1e-3, atol=0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -15,7 +13,7 @@ from uaafusion_ros.training.overheard import Overheard
 
 
 class Teacher:
-    """Fuses as a finished model does with its attention off: where to look is not imitated.
+    """Fuses as a finished model does, attention and all: without, it may have learned to smooth.
 
     Args:
         name: of a model that ships, or its file.
@@ -27,7 +25,6 @@ class Teacher:
 
     def __init__(self, name: str, device: torch.device) -> None:
         model, _ = load_checkpoint(find_model(name))
-        model.config = replace(model.config, attention="off")
         self._model: UAAFusion = model.to(device).prepare_for_inference()
 
     @torch.no_grad()

@@ -83,7 +83,7 @@ def _write(
     unreadable: Callable[[str, str], None],
 ) -> None:
     """Every model fuses its turn of the samples, so that several cost no more than one."""
-    models = [_prepared(name, processes.device) for name in names]
+    models = [finished_model(name, processes.device) for name in names]
     part = range(processes.rank, len(dataset), processes.world)
 
     def fused(index: int, sample: Sample) -> np.ndarray:
@@ -92,7 +92,12 @@ def _write(
     keep_images(dataset, folder, part, unreadable, fused)
 
 
-def _prepared(name: str, device: torch.device) -> UAAFusion:
+def finished_model(name: str, device: torch.device) -> UAAFusion:
+    """Load a model, by its file or the name of one that ships, to fuse with and not to train.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
     model, _ = load_checkpoint(find_model(name))
     return model.to(device).prepare_for_inference(channels_last=device.type == "cpu")
 

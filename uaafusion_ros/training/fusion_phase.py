@@ -188,13 +188,16 @@ class _FusionLosses(nn.Module):
         fused, contributions = result.fused_B1HW, result.contributions
         assert fused is not None and contributions is not None
         sources = infrared, visible
-        taught = self._teacher(*sources, contributions) if self._teacher else fused.detach()
+        compared = [*sources]
+        if self._teacher is not None:
+            compared.append(self._teacher(*sources, contributions))
         if self._settings.noise_width:
             gate = heard.gates[-1] if heard.gates else torch.full_like(fused, NOTHING)
-            infrared, visible, taught = (
+            compared = [
                 without_noise(image, gate, self._settings.noise_width, self._settings.evidence)
-                for image in (*sources, taught)
-            )
+                for image in compared
+            ]
+        infrared, visible, *taught = compared
         infrared_weight = contributions.infrared_weight_B1HW.detach()
         terms = {
             "data": (weights.data, lambda: data_loss(fused, infrared, visible, infrared_weight)),
@@ -207,7 +210,7 @@ class _FusionLosses(nn.Module):
             "saliency": (weights.saliency, lambda: saliency_loss(fused, infrared, visible)),
             "similarity": (weights.similarity, lambda: similarity_loss(fused, infrared, visible)),
             "complement": (weights.complement, lambda: complement_loss(fused, infrared, visible)),
-            "imitation": (weights.imitation, lambda: imitation_loss(fused, taught)),
+            "imitation": (weights.imitation, lambda: imitation_loss(fused, *taught)),
         }
         losses = {name: share * weight * term() for name, (weight, term) in terms.items() if weight}
         if weights.segmentation:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from uaafusion_ros.inference.models import find_model
 from uaafusion_ros.network.attribution import Contributions
-from uaafusion_ros.network.checkpoint import load_checkpoint
-from uaafusion_ros.network.unfolding import Output, UAAFusion
+from uaafusion_ros.network.unfolding import Output
+from uaafusion_ros.training.fused_views import finished_model
 from uaafusion_ros.training.overheard import Overheard
 
 
@@ -24,8 +23,7 @@ class Teacher:
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
-        model, _ = load_checkpoint(find_model(name))
-        self._model: UAAFusion = model.to(device).prepare_for_inference()
+        self._model = finished_model(name, device)
 
     @torch.no_grad()
     def __call__(self, infrared: Tensor, visible: Tensor, weighed: Contributions) -> Tensor:

@@ -17,7 +17,7 @@ from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
 from uaafusion_ros.network.config import class_list
 
 if TYPE_CHECKING:
-    from uaafusion_ros.inference.pipeline import FusionResult
+    from uaafusion_ros.inference.frames import FusionResult
 
 NOTHING = Product(0)
 

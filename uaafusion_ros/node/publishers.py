@@ -18,7 +18,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
-from uaafusion_ros.inference.pipeline import FusionResult
+from uaafusion_ros.inference.frames import FusionResult
 from uaafusion_ros.node.camera_info import fused_camera_info
 from uaafusion_ros.node.images import image_message
 from uaafusion_ros.node.outputs import CLASSES_TOPIC, OUTPUT_DEPTH, Output, classes_json, picture

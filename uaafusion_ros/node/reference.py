@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from rclpy.qos import QoSProfile
 
-from uaafusion_ros.inference.pipeline import FusionResult
+from uaafusion_ros.inference.frames import FusionResult
 from uaafusion_ros.markdown import markdown_table
 from uaafusion_ros.node.camera_info import CAMERA_INFO_TOPICS
 from uaafusion_ros.node.declarations import START, Declaration

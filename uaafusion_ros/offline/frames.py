@@ -21,7 +21,8 @@ import torch
 from uaafusion_ros.bags import DECODERS, BagImage
 from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError
-from uaafusion_ros.inference.pipeline import FusionPipeline, FusionResult, PreparedFrame, Product
+from uaafusion_ros.inference.frames import FusionResult, PreparedFrame
+from uaafusion_ros.inference.pipeline import FusionPipeline, Product
 from uaafusion_ros.node.accounting import FrameDrop
 from uaafusion_ros.node.images import ImageError
 from uaafusion_ros.node.pairing import Pair

@@ -33,7 +33,6 @@ from uaafusion_ros.network.unfolding import Output
 __all__ = [
     "FrameError",
     "FusionPipeline",
-    "FusionResult",
     "PipelineSettings",
     "Product",
     "SettingsError",

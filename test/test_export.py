@@ -29,7 +29,8 @@ from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError, SettingsError
 from uaafusion_ros.inference.kept_shares import KeptShares
 from uaafusion_ros.inference.opening import check_model, open_model
-from uaafusion_ros.inference.pipeline import FusionPipeline, PipelineSettings, Product
+from uaafusion_ros.inference.pipeline import FusionPipeline, PipelineSettings
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.inference.providers import ProviderSettings, choose, with_options
 from uaafusion_ros.network.checkpoint import CheckpointError
 from uaafusion_ros.network.config import ModelConfig

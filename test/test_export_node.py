@@ -15,7 +15,8 @@ from test_export import save_student
 from test_reload import MASK, PARAMETERS, header, seconds, wait_until_connected
 
 from uaafusion_ros.export.run import ExportJob, export_model
-from uaafusion_ros.inference.pipeline import FusionPipeline, Product
+from uaafusion_ros.inference.pipeline import FusionPipeline
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.node.images import image_array, image_message
 
 FALLBACK = "provider TensorRT is not in this onnxruntime"

@@ -14,9 +14,9 @@ from uaafusion_ros.inference.pipeline import (
     FrameError,
     FusionPipeline,
     PipelineSettings,
-    Product,
     SettingsError,
 )
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.inference.registration import register
 from uaafusion_ros.inference.render import Stretch, attribution_overlay, mask_overlay
 from uaafusion_ros.scenes.street import StreetScene

@@ -7,7 +7,8 @@ import torch
 from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import DeviceMemoryError
 from uaafusion_ros.inference.memory import FULL_SIZE_AFTER, MemoryGuard, out_of_memory
-from uaafusion_ros.inference.pipeline import FusionPipeline, PipelineSettings, Product
+from uaafusion_ros.inference.pipeline import FusionPipeline, PipelineSettings
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.network.checkpoint import CheckpointInfo
 from uaafusion_ros.network.config import ModelConfig
 

@@ -49,7 +49,8 @@ def measure(case: BenchCase) -> dict[str, Any]:
     from uaafusion_ros.bench.counting import count_multiply_adds
     from uaafusion_ros.bench.models import build_model, yardstick
     from uaafusion_ros.bench.stopwatch import TimedBackend
-    from uaafusion_ros.inference.pipeline import FusionPipeline, PipelineSettings, Product
+    from uaafusion_ros.inference.pipeline import FusionPipeline, PipelineSettings
+    from uaafusion_ros.inference.products import Product
     from uaafusion_ros.network.unfolding import Output
     from uaafusion_ros.scenes.street import StreetScene
 

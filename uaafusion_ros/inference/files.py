@@ -16,7 +16,8 @@ from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import DeviceMemoryError, FrameError, SettingsError
 from uaafusion_ros.inference.frames import FusionResult
 from uaafusion_ros.inference.output_files import write_image
-from uaafusion_ros.inference.pipeline import FusionPipeline, Product
+from uaafusion_ros.inference.pipeline import FusionPipeline
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.inference.providers import ProviderSettings
 from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
 from uaafusion_ros.inference.settings import PipelineSettings

@@ -34,7 +34,6 @@ __all__ = [
     "FrameError",
     "FusionPipeline",
     "PipelineSettings",
-    "Product",
     "SettingsError",
 ]
 

@@ -15,7 +15,7 @@ from uaafusion_ros.bag_salvage import RawMessage
 from uaafusion_ros.bag_writer import SplitBag, read_custom_data, unfinished_only
 from uaafusion_ros.bags import STORAGE_SUFFIXES
 from uaafusion_ros.inference.errors import SettingsError
-from uaafusion_ros.inference.pipeline import Product
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.node.outputs import classes_json
 from uaafusion_ros.offline.frames import FusedPair
 from uaafusion_ros.offline.interrupts import interrupts_call

@@ -22,7 +22,8 @@ from uaafusion_ros.bags import DECODERS, BagImage
 from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError
 from uaafusion_ros.inference.frames import FusionResult, PreparedFrame
-from uaafusion_ros.inference.pipeline import FusionPipeline, Product
+from uaafusion_ros.inference.pipeline import FusionPipeline
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.node.accounting import FrameDrop
 from uaafusion_ros.node.images import ImageError
 from uaafusion_ros.node.pairing import Pair

@@ -18,7 +18,7 @@ from rich.console import Console
 from uaafusion_ros import __version__
 from uaafusion_ros.inference.frames import FusionResult
 from uaafusion_ros.inference.output_files import write_image, write_json
-from uaafusion_ros.inference.pipeline import Product
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.node.accounting import STREAMS
 from uaafusion_ros.offline.frames import FusedPair
 from uaafusion_ros.offline.plan import FusionPlan

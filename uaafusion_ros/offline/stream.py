@@ -9,7 +9,7 @@ from typing import Any
 from uaafusion_ros.bag_salvage import RawMessage
 from uaafusion_ros.bag_topics import choose_topics
 from uaafusion_ros.bags import deserialised_image, typestore
-from uaafusion_ros.inference.pipeline import Product
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.node.accounting import STREAMS
 from uaafusion_ros.node.compressed_images import COMPRESSED_SUFFIX
 from uaafusion_ros.offline.frames import FusedPair, InOrder, OrderedFusion

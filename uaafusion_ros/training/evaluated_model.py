@@ -13,7 +13,8 @@ from torch import Tensor
 from uaafusion_ros.inference.backends import TorchBackend
 from uaafusion_ros.inference.frames import FusionResult
 from uaafusion_ros.inference.models import find_model
-from uaafusion_ros.inference.pipeline import FusionPipeline, Product
+from uaafusion_ros.inference.pipeline import FusionPipeline
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.inference.registration import resize, resize_labels, working_size
 from uaafusion_ros.inference.settings import PipelineSettings
 from uaafusion_ros.network.checkpoint import CheckpointInfo, load_checkpoint

@@ -13,7 +13,7 @@ from rich.progress import track
 
 from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError, SettingsError
-from uaafusion_ros.inference.pipeline import Product
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.inference.settings import MINIMUM_SIDE
 from uaafusion_ros.network.modes import AUTO
 from uaafusion_ros.training.class_mapping import ClassMapping

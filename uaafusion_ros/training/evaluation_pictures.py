@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from uaafusion_ros.inference.pipeline import Product
+from uaafusion_ros.inference.products import Product
 from uaafusion_ros.inference.render import attribution_overlay, mask_overlay
 from uaafusion_ros.training.evaluated_model import EvaluatedModel
 from uaafusion_ros.training.evaluation_data import EvaluationFolder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -122,14 +124,12 @@ def test_what_is_fused_blind_teaches_no_segmentation() -> None:
     model = UAAFusion(ModelConfig.from_dict(CONFIG))
     sample = Sample(visible=grain(0), infrared=grain(1), labels=np.ones((48, 48), np.uint8))
 
-    class Pairs:
-        name = "pairs"
-
+    pairs = SimpleNamespace(name="pairs")
     for share, blind, label in ((1.0, 1, 0), (0.0, 0, 1)):
         phase = phase_of(model, noise_width=5, blind_share=share)
-        arrays = phase.augment(Pairs(), sample, np.random.default_rng(0))
+        arrays = phase.augment(pairs, sample, np.random.default_rng(0))
         assert arrays["blind"] == blind and (arrays["labels"] == label).all()
-    assert "blind" not in phase_of(model).augment(Pairs(), sample, np.random.default_rng(0))
+    assert "blind" not in phase_of(model).augment(pairs, sample, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

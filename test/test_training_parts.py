@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -267,11 +268,9 @@ def test_a_pair_is_seen_as_often_by_each_camera_as_asked(
     # The infrared image varies downwards alone, the visible one to the right alone.
     sample = Sample(visible=ramp, infrared=ramp.T, labels=np.ones((64, 64), np.uint8))
 
-    class Pairs:
-        name = "pairs"
-
+    pairs = SimpleNamespace(name="pairs")
     rng = np.random.default_rng(0)
-    seen = [phase.augment(Pairs(), sample, rng)["image"] for _ in range(20)]
+    seen = [phase.augment(pairs, sample, rng)["image"] for _ in range(20)]
     downwards, across = (
         np.mean([image.mean(axis=axis).std() for image in seen]) for axis in (1, 0)
     )
@@ -286,15 +285,13 @@ def test_what_a_model_has_fused_is_seen_as_often_as_asked_and_without_a_cameras_
     dark = np.zeros_like(stripes)
     sample = Sample(visible=dark, infrared=dark, fused=stripes, labels=np.ones((64, 64), np.uint8))
 
-    class Pairs:
-        name = "pairs"
-
+    pairs = SimpleNamespace(name="pairs")
     for share in (0.0, 1.0):
         settings = SegmentationSettings(
             patch_height=32, patch_width=32, infrared_share=0, visible_share=0, fused_share=share
         )
         phase, rng = segmentation_phase(settings), np.random.default_rng(0)
-        images = [phase.augment(Pairs(), sample, rng)["image"] for _ in range(10)]
+        images = [phase.augment(pairs, sample, rng)["image"] for _ in range(10)]
         assert all((image.mean(axis=0).std() > 0.1) == share for image in images)
         assert not share or all(image.std(axis=0).max() < 5e-3 for image in images)
 

@@ -162,10 +162,7 @@ class _FusionLosses(nn.Module):
         super().__init__()
         self.model = model
         self.register_buffer("class_weights", class_weights.to(model.step_sizes.device))
-        self._weights = settings.losses
         self._settings = settings
-        self._regions_from_labels = settings.regions == "labels"
-        self._joint = settings.segmentation_learning_rate > 0
         name, device = settings.teacher, model.step_sizes.device
         self._teacher = Teacher(name, device) if name else None
 
@@ -179,8 +176,8 @@ class _FusionLosses(nn.Module):
         blind: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return the weighted losses; `share` is this part's share of the step's batch."""
-        weights = self._weights
-        regions = labels if self._regions_from_labels else None
+        settings, weights = self._settings, self._settings.losses
+        regions = labels if settings.regions == "labels" else None
         wanted = Output.FUSED | Output.CONTRIBUTIONS
         mode = self.model.exact if blind is None else Blinded(self.model.exact, blind)
         heard = Overheard(mode)
@@ -191,10 +188,10 @@ class _FusionLosses(nn.Module):
         compared = [*sources]
         if self._teacher is not None:
             compared.append(self._teacher(*sources, contributions))
-        if self._settings.noise_width:
+        if settings.noise_width:
             gate = heard.gates[-1] if heard.gates else torch.full_like(fused, NOTHING)
             compared = [
-                without_noise(image, gate, self._settings.noise_width, self._settings.evidence)
+                without_noise(image, gate, settings.noise_width, settings.evidence)
                 for image in compared
             ]
         infrared, visible, *taught = compared
@@ -228,7 +225,8 @@ class _FusionLosses(nn.Module):
             return segmentation_loss(network.logits(image), labels, weights, total)
 
         # The sources teach S alone: while it is held still they have nothing to learn from.
-        share = self._weights.sources if self._joint else 0.0
+        joint = self._settings.segmentation_learning_rate > 0
+        share = self._settings.losses.sources if joint else 0.0
         if not share:
             return loss_on(fused)
         sources = loss_on(infrared) + loss_on(visible)

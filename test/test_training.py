@@ -286,6 +286,14 @@ def test_classes_are_mapped_by_name_and_what_is_ignored_is_said(tmp_path):
         open_dataset("msrs", replace(settings, rename={"curve": "kerb"}), tuple(FMB_CLASSES))
 
 
+def test_settings_of_a_data_set_that_nothing_asks_for_are_said() -> None:
+    settings = DatasetSettings(kind="street", frames=1, regions="marks.json", held_out="held.json")
+    (note,) = open_dataset("street", settings, tuple(FMB_CLASSES)).notes
+    assert "regions (it has labels of its own)" in note and "held_out (it is rendered)" in note
+    unlabelled = replace(settings, labels=False, held_out="")
+    assert not open_dataset("street", unlabelled, tuple(FMB_CLASSES)).notes
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -227,9 +227,24 @@ def open_dataset(name: str, settings: DatasetSettings, classes: Sequence[str]) -
         DatasetError: an empty folder or a missing partner.
         SettingsError: class names that do not fit.
     """
+    street = settings.kind == "street"
+    dataset = (StreetDataset if street else FolderDataset)(name, settings, classes)
+    if unused := _unused(settings, dataset):
+        dataset.notes.append(f"{name}: no use is made of {unused}")
+    return dataset
+
+
+def _unused(settings: DatasetSettings, dataset: Dataset) -> str:
+    """Say which settings of a data set nothing asks for, and why."""
+    reasons: dict[str, str] = {}
+    if dataset.has_labels or not dataset.has_infrared:
+        why = "it has labels of its own" if dataset.has_labels else "only pairs are pseudo-labelled"
+        reasons |= dict.fromkeys(("boxes", "regions", "absent_above", "doubted"), why)
+    if not dataset.has_infrared:
+        reasons |= dict.fromkeys(("fused_by", "paste_people"), "it has no infrared images")
     if settings.kind == "street":
-        return StreetDataset(name, settings, classes)
-    return FolderDataset(name, settings, classes)
+        reasons |= dict.fromkeys(("path", "held_out", "classes"), "it is rendered")
+    return ", ".join(f"{name} ({why})" for name, why in reasons.items() if getattr(settings, name))
 
 
 def _read(path: Path, mode: int) -> np.ndarray:

@@ -101,6 +101,11 @@ class ModelConfig:
     #: Width of the head that predicts the attribution (``realtime``); 0 is none.
     student_channels: int = 0
 
+    @property
+    def attends_from_blurred(self) -> bool:
+        """Whether A_k tells of all that f_k shows, so that A_0 has a gain, too."""
+        return self.attention_start == "blurred"
+
     def __post_init__(self) -> None:
         _check_choice("encoder", self.encoder, ENCODERS)
         _check_choice("decoder", self.decoder, DECODERS)

@@ -90,7 +90,7 @@ def pathway_of(model: UAAFusion, frame: Frame) -> PathwayAttention:
         frame.guide,
         smoothing=config.attention_smoothing,
         magnitude=config.attention_gain == "magnitude",
-        from_blurred=config.attention_start == "blurred",
+        from_blurred=config.attends_from_blurred,
     )
 
 

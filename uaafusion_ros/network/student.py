@@ -57,8 +57,7 @@ class StudentHead(nn.Module):
         seen = feature_channels + len(config.classes) + 2 * STRIDE**2
         self.entry = nn.Sequential(nn.Conv2d(seen, channels, 1), nn.PReLU())
         self.blocks = nn.ModuleList(Unit(channels, channels, channels) for _ in range(_BLOCKS))
-        # From blurred images, A_0 has a gain, too.
-        steps = config.stages + (config.attention_start != "average")
+        steps = config.stages + config.attends_from_blurred
         self.exit = nn.Conv2d(channels, steps, 1)
         nn.init.zeros_(self.exit.weight)
         assert self.exit.bias is not None
@@ -148,8 +147,7 @@ class StudentAttribution:
 
     def __init__(self, model: UAAFusion, frame: Frame, shares: Callable[[], RegionShares]) -> None:
         self._model, self._frame, self.shares = model, frame, shares
-        from_blurred = model.config.attention_start == "blurred"
-        self._pathway = Pathway(self._guess, from_blurred=from_blurred)
+        self._pathway = Pathway(self._guess, from_blurred=model.config.attends_from_blurred)
 
     def contributions(self) -> Contributions:
         """See `Attribution`."""

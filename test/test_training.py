@@ -286,12 +286,19 @@ def test_classes_are_mapped_by_name_and_what_is_ignored_is_said(tmp_path):
         open_dataset("msrs", replace(settings, rename={"curve": "kerb"}), tuple(FMB_CLASSES))
 
 
-def test_settings_of_a_data_set_that_nothing_asks_for_are_said() -> None:
+def test_settings_of_a_data_set_that_nothing_asks_for_are_said(tmp_path) -> None:
     settings = DatasetSettings(kind="street", frames=1, regions="marks.json", held_out="held.json")
     (note,) = open_dataset("street", settings, tuple(FMB_CLASSES)).notes
     assert "regions (it has labels of its own)" in note and "held_out (it is rendered)" in note
     unlabelled = replace(settings, labels=False, held_out="")
     assert not open_dataset("street", unlabelled, tuple(FMB_CLASSES)).notes
+    # Visible frames alone are not fused, but people are pasted into their imitated pairs.
+    for kind in ("visible", "labels"):
+        (tmp_path / kind).mkdir()
+        cv2.imwrite(str(tmp_path / kind / "a.png"), np.zeros((32, 32), np.uint8))
+    frames = DatasetSettings(path=str(tmp_path), paste_people=True, fused_by=("uaafusion_edge",))
+    (note,) = open_dataset("frames", frames, tuple(FMB_CLASSES)).notes
+    assert "fused_by (it has no infrared images)" in note and "paste_people" not in note
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def _unused(settings: DatasetSettings, dataset: Dataset) -> str:
         why = "it has labels of its own" if dataset.has_labels else "only pairs are pseudo-labelled"
         reasons |= dict.fromkeys(("boxes", "regions", "absent_above", "doubted"), why)
     if not dataset.has_infrared:
-        reasons |= dict.fromkeys(("fused_by", "paste_people"), "it has no infrared images")
+        reasons["fused_by"] = "it has no infrared images"
     if settings.kind == "street":
         reasons |= dict.fromkeys(("path", "held_out", "classes"), "it is rendered")
     return ", ".join(f"{name} ({why})" for name, why in reasons.items() if getattr(settings, name))

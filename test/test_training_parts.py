@@ -21,6 +21,7 @@ from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.boxes import draw_objects, read_boxes, scores_without
 from uaafusion_ros.training.datasets import Sample, read_labels
 from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.fused_views import fused_by_process
 from uaafusion_ros.training.kept_images import kept_image
 from uaafusion_ros.training.losses import (
     complement_loss,
@@ -294,6 +295,16 @@ def test_what_a_model_has_fused_is_seen_as_often_as_asked_and_without_a_cameras_
         images = [phase.augment(pairs, sample, rng)["image"] for _ in range(10)]
         assert all((image.mean(axis=0).std() > 0.1) == share for image in images)
         assert not share or all(image.std(axis=0).max() < 5e-3 for image in images)
+
+
+@pytest.mark.parametrize("models", [1, 2, 3])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_no_process_is_left_with_the_slow_one_of_several_models(models: int, world: int) -> None:
+    parts = [fused_by_process(24, models, rank, world) for rank in range(world)]
+    assert sorted(index for part in parts for index in part) == list(range(24))
+    for part in parts:
+        turns = np.bincount([index % models for index in part], minlength=models)
+        assert turns.max() - turns.min() <= 1, turns
 
 
 @pytest.mark.parametrize("follows", [True, False])

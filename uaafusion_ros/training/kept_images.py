@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -23,7 +23,7 @@ def kept_image(folder: Path, index: int) -> Path:
 def keep_images(
     dataset: Dataset,
     folder: Path,
-    part: range,
+    part: Iterable[int],
     unreadable: Callable[[str, str], None],
     make: Callable[[int, Sample], np.ndarray],
 ) -> None:

@@ -20,8 +20,8 @@ from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.boxes import draw_objects, read_boxes, scores_without
 from uaafusion_ros.training.datasets import Sample, read_labels
+from uaafusion_ros.training.distributed import Processes
 from uaafusion_ros.training.errors import DatasetError
-from uaafusion_ros.training.fused_views import fused_by_process
 from uaafusion_ros.training.kept_images import kept_image
 from uaafusion_ros.training.losses import (
     complement_loss,
@@ -300,7 +300,8 @@ def test_what_a_model_has_fused_is_seen_as_often_as_asked_and_without_a_cameras_
 @pytest.mark.parametrize("models", [1, 2, 3])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_no_process_is_left_with_the_slow_one_of_several_models(models: int, world: int) -> None:
-    parts = [fused_by_process(24, models, rank, world) for rank in range(world)]
+    processes = [Processes(rank, world, torch.device("cpu")) for rank in range(world)]
+    parts = [one.part_of(24, together=models) for one in processes]
     assert sorted(index for part in parts for index in part) == list(range(24))
     for part in parts:
         turns = np.bincount([index % models for index in part], minlength=models)

@@ -46,6 +46,16 @@ class Processes:
         """Whether this process is the one that writes files and speaks."""
         return self.rank == 0
 
+    def part_of(self, samples: int, *, together: int = 1) -> list[int]:
+        """Return the samples that fall to this process; all processes together have them all.
+
+        Args:
+            together: deal out so many in a row at a time. Where several models take turns, a round
+                of all of them: otherwise two models and two processes would leave the slow model
+                to one process while the other has nothing to do.
+        """
+        return [index for index in range(samples) if index // together % self.world == self.rank]
+
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean of `values` over all processes."""
         if self.world == 1:

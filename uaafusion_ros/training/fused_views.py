@@ -75,15 +75,6 @@ def fuse_pairs(
     return lines
 
 
-def fused_by_process(samples: int, models: int, rank: int, world: int) -> list[int]:
-    """Return the samples that one of `world` processes fuses, where `models` take turns.
-
-    A round of all models at a time: dealt out singly, two models and two processes would leave the
-    slow model to one process while the other has nothing to do.
-    """
-    return [index for index in range(samples) if index // models % world == rank]
-
-
 def _write(
     dataset: Dataset,
     folder: Path,
@@ -93,7 +84,7 @@ def _write(
 ) -> None:
     """Every model fuses its turn of the samples, so that several cost no more than one."""
     models = [finished_model(name, processes.device) for name in names]
-    part = fused_by_process(len(dataset), len(models), processes.rank, processes.world)
+    part = processes.part_of(len(dataset), together=len(models))
 
     def fused(index: int, sample: Sample) -> np.ndarray:
         return _fuse(models[index % len(models)], sample, processes.device)

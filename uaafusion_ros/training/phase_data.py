@@ -9,6 +9,7 @@ from pathlib import Path
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.segmentation import SegmentationNetwork
 from uaafusion_ros.training.datasets import Dataset
+from uaafusion_ros.training.distributed import Processes
 from uaafusion_ros.training.pseudo_labels import (
     Knowledge,
     PseudoLabelledDataset,
@@ -68,8 +69,7 @@ def write_labels(
     datasets: Sequence[Dataset],
     confidence: float,
     *,
-    rank: int,
-    world: int,
+    processes: Processes,
     unreadable: Callable[[str, str], None],
     knowledge: Mapping[str, Knowledge],
 ) -> list[str]:
@@ -85,13 +85,12 @@ def write_labels(
     network.eval()
     labelled = [dataset for dataset in datasets if isinstance(dataset, PseudoLabelledDataset)]
     for dataset in labelled:
-        part = range(rank, len(dataset), world)
         write_pseudo_labels(
             network,
             dataset.pairs,
             dataset.folder,
             confidence,
-            part=part,
+            part=processes.part_of(len(dataset)),
             unreadable=unreadable,
             knowledge=knowledge[dataset.name],
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def write_pseudo_labels(
     folder: Path,
     confidence: float,
     *,
-    part: range,
+    part: Iterable[int],
     unreadable: Callable[[str, str], None],
     knowledge: Knowledge,
 ) -> None:

@@ -203,8 +203,7 @@ class _Run:
             self._model.segmentation,
             datasets,
             getattr(self._settings, phase).confidence,
-            rank=self._processes.rank,
-            world=self._processes.world,
+            processes=self._processes,
             unreadable=self._unreadable.note,
             knowledge=self._knowledge,
         )

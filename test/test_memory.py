@@ -16,12 +16,12 @@ from uaafusion_ros.network.config import ModelConfig
 class StarvedBackend:
     """Has memory for so many pixels; the network is the infrared image itself."""
 
-    device, size, notice = "cuda:0", None, ""
+    device, size, notice, reads_colour = "cuda:0", None, "", False
 
     def __init__(self, pixels):
         self.pixels, self.asked, self.freed = pixels, [], 0
 
-    def run(self, infrared, visible, outputs):
+    def run(self, infrared, visible, outputs, chroma=None):
         self.asked.append(infrared.shape[::-1])
         if infrared.size > self.pixels:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from uaafusion_ros.inference.onnx_file import INPUTS, KEPT, OUTPUTS, SHARES, UNKNOWN
+from uaafusion_ros.inference.onnx_file import CHROMA, INPUTS, KEPT, OUTPUTS, SHARES, UNKNOWN
 from uaafusion_ros.network.attribution import RegionShares, paint_regions, region_areas
 from uaafusion_ros.network.exact import Frame
 from uaafusion_ros.network.modes import FastSettings
@@ -29,7 +29,7 @@ IS_UNKNOWN, KEPT_OF_BATCH = "is_unknown", "kept_of_batch"
 #: Sides of which no power of two divides any scale of the network: a padding that a size needs only
 #: sometimes is then part of a graph for all sizes.
 _UNEVEN = (73, 105)
-_IMAGES = (*INPUTS, "fused", "infrared_weight", "attention")
+_IMAGES = (*INPUTS, CHROMA, "fused", "infrared_weight", "attention")
 _LABELS = ("mask", "regions")
 
 
@@ -40,28 +40,39 @@ class FusingGraph(nn.Module):
         model: prepared for inference, with a student head.
     """
 
-    inputs = (*INPUTS, KEPT, SHARES)
     outputs = (*OUTPUTS, IS_UNKNOWN, KEPT_OF_BATCH)
 
     def __init__(self, model: UAAFusion) -> None:
         super().__init__()
         self.model = model
+        colours = (CHROMA,) if model.config.segmentation_colour else ()
+        self.inputs = (*INPUTS, *colours, KEPT, SHARES)
 
     def example(self, images: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
         """Return inputs to trace it with, for two images [1,1,H,W]."""
         shares = torch.rand(2, 1, 3, self.model.segmentation.classes)
+        if CHROMA in self.inputs:
+            return *images, torch.cat(images, dim=1) - 0.5, shares[0], shares[1]
         return *images, shares[0], shares[1]
 
     def forward(
-        self, infrared_B1HW: Tensor, visible_B1HW: Tensor, kept_B3C: Tensor, shares_B3C: Tensor
+        self, infrared_B1HW: Tensor, visible_B1HW: Tensor, *others: Tensor
     ) -> tuple[Tensor, ...]:
         """Return `outputs`; class ids as int32, which TensorRT has.
 
         Args:
-            kept_B3C: see `KEPT`. shares_B3C: likewise, known for every class in the picture.
+            others: of a model that reads colours `CHROMA`; `KEPT`; and, likewise but known for
+                every class in the picture, `SHARES`.
         """
+        *colours, kept_B3C, shares_B3C = others
         mode = RealtimeWithShares(self.model, RegionShares(*shares_B3C.unbind(dim=1)))
-        found = self.model(infrared_B1HW, visible_B1HW, Output.ALL & ~Output.SCORES, mode=mode)
+        found = self.model(
+            infrared_B1HW,
+            visible_B1HW,
+            Output.ALL & ~Output.SCORES,
+            mode=mode,
+            chroma_B2HW=colours[0] if colours else None,
+        )
         contributions, labels = found.contributions, found.labels_BHW
         kept = kept_B3C.expand(labels.shape[0], -1, -1)
         return (

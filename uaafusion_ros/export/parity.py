@@ -13,6 +13,7 @@ from uaafusion_ros.export.errors import ExportError
 from uaafusion_ros.inference.backends import NetworkArrays, TorchBackend
 from uaafusion_ros.inference.onnx_backend import OnnxBackend
 from uaafusion_ros.inference.onnx_file import OnnxFile
+from uaafusion_ros.inference.render import split_colour
 from uaafusion_ros.network.modes import FastSettings
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.scenes.street import Condition, StreetScene
@@ -99,8 +100,8 @@ def compare(model: UAAFusion, file: OnnxFile) -> Parity:
         backend.use("realtime", FastSettings())
     size = file.export.size
     found = [
-        _difference(*(backend.run(*pair, Output.ALL) for backend in backends))
-        for pair in _pairs((size,) if size else _SIZES)
+        _difference(*(backend.run(infrared, visible, Output.ALL, chroma) for backend in backends))
+        for infrared, visible, chroma in _pairs((size,) if size else _SIZES)
     ]
     return Parity(
         *(float(np.max([getattr(one, name) for one in found])) for name in _LARGEST),
@@ -127,20 +128,21 @@ def _difference(expected: NetworkArrays, found: NetworkArrays) -> Parity:
     )
 
 
-def _pairs(sizes: tuple[tuple[int, int], ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Noise, and streets by day and by night, as float32 [H,W] in 0..1.
+def _pairs(
+    sizes: tuple[tuple[int, int], ...],
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Grey noise, and streets by day and by night: float32 [H,W] in 0..1, and chroma uint8 [H,W,2].
 
     Noise and each street are another scene, where both sources are judged; a street's second frame
     takes what was kept.
     """
     rng = np.random.default_rng(0)
     for height, width in sizes:
-        yield tuple(rng.random((2, height, width), np.float32))  # type: ignore[misc]
+        noise = rng.random((2, height, width), np.float32)
+        yield noise[0], noise[1], None
         for seed, condition in enumerate(_CONDITIONS):
             scene = StreetScene(height, width, condition, seed=seed)
             for time in _TIMES:
                 frame = scene.frame(time)
-                yield tuple(  # type: ignore[misc]
-                    np.float32(image) / 255
-                    for image in (frame.infrared, frame.visible.mean(axis=-1))
-                )
+                luminance, chroma = split_colour(frame.visible)
+                yield np.float32(frame.infrared) / 255, luminance, chroma

@@ -49,10 +49,12 @@ class Backend(Protocol):
     """One model, ready to run.
 
     device: where it runs. notice: why not where it was wanted; empty if it does.
+    reads_colour: whether its masks are read with the visible image's colours.
     """
 
     device: str
     notice: str
+    reads_colour: bool
     misfit: str
     """Why the last frame did not run as it was compiled for; empty where it did."""
 
@@ -60,8 +62,18 @@ class Backend(Protocol):
     def size(self) -> tuple[int, int] | None:
         """Height and width of the images it takes; None takes any from 32x32 up."""
 
-    def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
-        """Fuse two luminance images float32 [H,W] in 0..1 of equal size."""
+    def run(
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        outputs: Output,
+        chroma: np.ndarray | None = None,
+    ) -> NetworkArrays:
+        """Fuse two luminance images float32 [H,W] in 0..1 of equal size.
+
+        Args:
+            chroma: Cr and Cb of the visible image, uint8 [H,W,2]; None is grey.
+        """
 
     def resolve_mode(self, mode: str) -> str:
         """Return the mode that `mode` means for this model: itself, or what `auto` stands for.
@@ -148,6 +160,7 @@ class TorchBackend:
             raise SettingsError("precision float16 needs CUDA; on the CPU use float32 or bfloat16")
         self._type = PRECISIONS[precision]
         self._config = model.config
+        self.reads_colour = model.config.segmentation_colour
         # On a CPU channels last is 1.3 times as fast for the segmentation, 1.2 for the stages.
         prepared = model.prepare_for_inference(channels_last=self._device.type == "cpu")
         self._model: UAAFusion | None = prepared.to(self._device)
@@ -202,24 +215,36 @@ class TorchBackend:
         if isinstance(self._mode, _REMEMBERING):
             self._mode.restore(state)
 
-    def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
+    def run(
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        outputs: Output,
+        chroma: np.ndarray | None = None,
+    ) -> NetworkArrays:
         """See `Backend.run`."""
         if self._model is None:
             raise RuntimeError("this backend was closed")
         mixed = self._type != torch.float32
+        planes = () if chroma is None or not self.reads_colour else signed_chroma(chroma)
         with torch.no_grad(), torch.autocast(self._device.type, self._type, enabled=mixed):
-            sources = self._uploads(infrared, visible)
-            result = self._run_compiled(*sources)
+            thermal, luminance, *rest = self._uploads(infrared, visible, *planes)
+            colours = torch.cat(rest, dim=1) if rest else None
+            result = self._run_compiled(thermal, luminance, colours)
             if result is None:
-                result = self._model(*sources, outputs, mode=self._mode)
+                result = self._model(
+                    thermal, luminance, outputs, mode=self._mode, chroma_B2HW=colours
+                )
             return _to_arrays(result)
 
-    def _run_compiled(self, infrared: Tensor, visible: Tensor) -> FusionOutput | None:
+    def _run_compiled(
+        self, infrared: Tensor, visible: Tensor, chroma: Tensor | None
+    ) -> FusionOutput | None:
         self.misfit = ""
         if self._compiled is None or not isinstance(self._mode, Realtime):
             return None
         self.misfit = self._compiled.misfit(infrared)
-        return None if self.misfit else self._compiled(self._mode, infrared, visible)
+        return None if self.misfit else self._compiled(self._mode, infrared, visible, chroma)
 
     def close(self) -> None:
         """Release the model; on CUDA give its memory back to the driver."""
@@ -250,6 +275,11 @@ class _Uploads:
         for pinned, image in zip(self._pinned, images, strict=True):
             pinned[0, 0].numpy()[...] = image
         return list(self._pinned.to(self._device, non_blocking=True))
+
+
+def signed_chroma(chroma: np.ndarray) -> np.ndarray:
+    """Return Cr and Cb uint8 [H,W,2] as the networks take them, float32 [2,H,W] in -0.5..0.5."""
+    return (chroma.transpose(2, 0, 1).astype(np.float32) - 128) / 255
 
 
 def _to_arrays(result: FusionOutput) -> NetworkArrays:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from uaafusion_ros.network.attribution import Contributions, RegionShares
+from uaafusion_ros.network.segmentation import CHROMA_CHANNELS
 from uaafusion_ros.network.student import Realtime, RealtimeWithShares
 from uaafusion_ros.network.unfolding import FusionOutput, Output, UAAFusion
 
@@ -47,7 +48,11 @@ class CompiledRealtime:
         parameter = next(model.parameters())
         images = torch.zeros(2, 1, 1, *size, device=parameter.device)
         shares = torch.full((3, 1, model.segmentation.classes), 0.5, device=parameter.device)
-        example = (*images.unbind(), *shares.unbind())
+        #: What a model that reads colours is given of grey images.
+        self._grey: Tensor | None = None
+        if model.config.segmentation_colour:
+            self._grey = torch.zeros(1, CHROMA_CHANNELS, *size, device=parameter.device)
+        example = (*images.unbind(), *self._colours(None), *shares.unbind())
         try:
             with torch.no_grad():
                 self._function = _prepared(_realtime(model, type_), example)
@@ -65,8 +70,18 @@ class CompiledRealtime:
             f"frames are {height}x{width} and run without; set compile_size to their size"
         )
 
-    def __call__(self, mode: Realtime, infrared: Tensor, visible: Tensor) -> FusionOutput | None:
+    def _colours(self, chroma: Tensor | None) -> tuple[Tensor, ...]:
+        if self._grey is None:
+            return ()
+        return (self._grey if chroma is None else chroma,)
+
+    def __call__(
+        self, mode: Realtime, infrared: Tensor, visible: Tensor, chroma: Tensor | None = None
+    ) -> FusionOutput | None:
         """Return `OUTPUTS` for the next frame [1,1,H,W], which is no `misfit`.
+
+        Args:
+            chroma: of the visible image, [1,2,H,W]; None is grey.
 
         Returns:
             None where the sources must be judged.
@@ -75,7 +90,7 @@ class CompiledRealtime:
         if kept is None:
             return None
         fused, weight, attention, labels, mask = self._function(
-            infrared, visible, kept.infrared, kept.visible, kept.share
+            infrared, visible, *self._colours(chroma), kept.infrared, kept.visible, kept.share
         )
         if not mode.knows(labels):
             return None
@@ -90,11 +105,16 @@ class CompiledRealtime:
 
 
 def _realtime(model: UAAFusion, type_: torch.dtype) -> _Function:
-    """Realtime mode as a function of tensors alone: two images, and three numbers a class."""
+    """Realtime mode as a function of tensors alone.
 
-    def fuse(infrared: Tensor, visible: Tensor, *shares: Tensor) -> tuple[Tensor, ...]:
-        mode = RealtimeWithShares(model, RegionShares(*shares))
-        found = model(infrared, visible, OUTPUTS, mode=mode)
+    They are two images, of a model that reads colours the chroma, and three numbers a class.
+    """
+    colours = int(model.config.segmentation_colour)
+
+    def fuse(infrared: Tensor, visible: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        mode = RealtimeWithShares(model, RegionShares(*others[colours:]))
+        chroma = others[0] if colours else None
+        found = model(infrared, visible, OUTPUTS, mode=mode, chroma_B2HW=chroma)
         weight = found.contributions.infrared_weight_B1HW
         return found.fused_B1HW, weight, found.attention_B1HW, found.labels_BHW, found.mask_BHW
 

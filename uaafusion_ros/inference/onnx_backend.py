@@ -6,10 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from uaafusion_ros.inference.backends import PRECISIONS, NetworkArrays
+from uaafusion_ros.inference.backends import PRECISIONS, NetworkArrays, signed_chroma
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.kept_shares import KeptShares
-from uaafusion_ros.inference.onnx_file import KEPT, SHARES, OnnxFile, import_onnxruntime
+from uaafusion_ros.inference.onnx_file import (
+    CHROMA,
+    KEPT,
+    SHARES,
+    OnnxFile,
+    import_onnxruntime,
+)
 from uaafusion_ros.inference.providers import (
     ProviderSettings,
     choose,
@@ -19,6 +25,7 @@ from uaafusion_ros.inference.providers import (
 )
 from uaafusion_ros.network.checkpoint import CheckpointError
 from uaafusion_ros.network.modes import AUTO, FastSettings
+from uaafusion_ros.network.segmentation import CHROMA_CHANNELS
 from uaafusion_ros.network.unfolding import Output
 
 _NEEDS = {
@@ -71,6 +78,7 @@ class OnnxBackend:
         using = self._session.get_providers()
         self._path, self._size = file.path, file.export.size
         self._classes = len(file.info.config.classes)
+        self.reads_colour = file.info.config.segmentation_colour
         self._using = AUTO, FastSettings()
         self._kept = KeptShares(self._classes, self._using[1])
         self.device = f"{shown(using[0])} (onnxruntime {runtime.__version__})"
@@ -114,7 +122,13 @@ class OnnxBackend:
         """See `Backend.reset`."""
         self._kept.reset()
 
-    def run(self, infrared: np.ndarray, visible: np.ndarray, outputs: Output) -> NetworkArrays:
+    def run(
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        outputs: Output,
+        chroma: np.ndarray | None = None,
+    ) -> NetworkArrays:
         """See `Backend.run`."""
         if self._session is None:
             raise RuntimeError("this backend was closed")
@@ -123,6 +137,9 @@ class OnnxBackend:
             name: np.ascontiguousarray(image, np.float32)[None, None]
             for name, image in (("infrared", infrared), ("visible", visible))
         }
+        if self.reads_colour:
+            grey = np.zeros((CHROMA_CHANNELS, *visible.shape), np.float32)
+            feed[CHROMA] = (grey if chroma is None else signed_chroma(chroma))[None]
         feed[KEPT] = self._kept.for_frame(infrared, visible)
         # The whole graph is computed, whatever is fetched of it.
         *values, shares = self._session.run([*names, SHARES], feed)

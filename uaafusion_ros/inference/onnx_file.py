@@ -16,6 +16,9 @@ SUFFIX = ".onnx"
 EXPORT_KEY = "uaafusion_export"
 FORMAT = "uaafusion-onnx-2"
 INPUTS = ("infrared", "visible")
+#: A third one, of a model that reads colours: Cr and Cb of the visible image in -0.5..0.5, float32
+#: [B,2,H,W]; zeros are grey.
+CHROMA = "chroma"
 #: An input that may be left out: what earlier frames told of the classes, float32 [1,3,C] or
 #: [B,3,C], the two contributions and the share w_i. A frame is judged anew if it has a class whose
 #: share is `UNKNOWN`, as every share is that is not fed.
@@ -113,7 +116,7 @@ def read_onnx(path: Path) -> OnnxFile:
         ) from error
     metadata = session.get_modelmeta().custom_metadata_map
     names = tuple(node.name for node in session.get_inputs())  # without those that have a default
-    if EXPORT_KEY not in metadata or names != INPUTS:
+    if EXPORT_KEY not in metadata or names not in (INPUTS, (*INPUTS, CHROMA)):
         raise CheckpointError(
             f"{path}: an ONNX file with inputs {list(names)}, but without the metadata that "
             "describe the model; expected one written by `uaafusion export`"
@@ -122,7 +125,10 @@ def read_onnx(path: Path) -> OnnxFile:
     held = (*session.get_outputs(), *session.get_overridable_initializers())
     if missing := sorted({*OUTPUTS, SHARES, KEPT} - {node.name for node in held}):
         raise CheckpointError(f"{path}: lacks {missing}; export it anew")
-    return OnnxFile(path, content, parse_description(path, metadata), export)
+    info = parse_description(path, metadata)
+    if (CHROMA in names) != info.config.segmentation_colour:
+        raise CheckpointError(f"{path}: its inputs are not those of its model; export it anew")
+    return OnnxFile(path, content, info, export)
 
 
 def _parse_export(path: Path, text: str) -> ExportInfo:

@@ -144,13 +144,20 @@ class FusionPipeline:
         return self._memory.shrinkage
 
     def __call__(
-        self, infrared: np.ndarray, visible: np.ndarray, products: Product = Product.ALL
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        products: Product = Product.ALL,
+        *,
+        colour: bool = True,
     ) -> FusionResult:
         """Fuse one pair.
 
         Args:
             infrared: [H,W] uint8, uint16 counts, or float (luminance 0..1, or temperatures).
             visible: [H,W,3] BGR uint8, or [H,W] uint8 or float luminance; may differ in size.
+            colour: whether the fused image takes the visible one's colours. Masks are read with
+                them either way, by a model that reads colours.
 
         Raises:
             FrameError: an image that is empty, too small, of another type or shape, or not finite.
@@ -161,7 +168,8 @@ class FusionPipeline:
         prepared = time.perf_counter()
         arrays = self.compute(frame, products)
         computed = time.perf_counter()
-        result = self.finish(frame, arrays, products)
+        shown = frame if colour else replace(frame, chroma=None)
+        result = self.finish(shown, arrays, products)
         result.timings.update(
             prepare=prepared - started,
             network=computed - prepared,
@@ -197,8 +205,10 @@ class FusionPipeline:
         for _ in range(2):
             size = self._working_size(width, height)
             inputs = resize(frame.thermal, *size), resize(frame.luminance, *size)
+            chroma = frame.chroma if self._backend.reads_colour else None
+            colours = None if chroma is None else resize(chroma, *size)
             try:
-                return self._backend.run(*inputs, _needed(products))
+                return self._backend.run(*inputs, _needed(products), colours)
             except Exception as error:
                 if not (reason := out_of_memory(error)):
                     raise

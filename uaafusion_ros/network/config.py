@@ -74,6 +74,9 @@ class ModelConfig:
     #: Resolution of the deepest features, as a fraction 1/16 or 1/32 of the image.
     output_stride: int = 16
     scores: str = "sigmoid"
+    #: S reads the visible image's chroma beside the fused luminance, as people do; without chroma
+    #: (infrared images, grey cameras, attribution) it reads luminance alone.
+    segmentation_colour: bool = False
 
     stages: int = 5
     channels: int = 32

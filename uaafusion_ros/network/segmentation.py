@@ -1,4 +1,4 @@
-"""The segmentation network S: luminance in, class scores out.
+"""The segmentation network S: luminance in, where it is known with chroma, class scores out.
 
 Encoders of the MobileNetV2 family (Sandler et al. 2018; Liu 2020 for EfficientNet-Lite) are built
 from one table. Two decoders stand on them: the release's DeepLabV3+ decoder and a feature pyramid.
@@ -68,6 +68,8 @@ ENCODER_TABLES = {
     ),
 }
 SCALE_ROWS = (0, 1, 2, 4, 6)
+#: Cr and Cb of YCrCb (BT.601), each -0.5..0.5, 0 where there is no colour.
+CHROMA_CHANNELS = 2
 
 
 class ConvNorm(nn.Module):
@@ -112,6 +114,33 @@ class ConvNorm(nn.Module):
             self.activation.inplace = True  # its input is the convolution's, which nobody else has
 
 
+class Stem(ConvNorm):
+    """The first layer of an encoder: luminance, and chroma where it is given and learned.
+
+    Grey is chroma 0, for which its weights are not even multiplied. Chroma keeps its mean of 0 up
+    to the border, where the convolution pads with 0.
+    """
+
+    def __init__(self, table: EncoderTable, *, colour: bool) -> None:
+        super().__init__(
+            1 + CHROMA_CHANNELS * colour,
+            table.stem_channels,
+            3,
+            stride=2,
+            epsilon=table.norm_epsilon,
+            activation=nn.ReLU6(),
+        )
+
+    def forward(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> Tensor:
+        if self.conv.in_channels == 1:
+            return super().forward(luminance_B1HW)
+        if chroma_B2HW is not None:
+            return super().forward(torch.cat((luminance_B1HW, chroma_B2HW), dim=1))
+        weight, bias = self.conv.weight[:, :1], self.conv.bias
+        features = F.conv2d(luminance_B1HW, weight, bias, self.conv.stride, self.conv.padding)
+        return self.activation(self.norm(features))
+
+
 class InvertedResidual(nn.Module):
     """Expand, filter each channel, project (Sandler et al. 2018, figure 3)."""
 
@@ -147,11 +176,9 @@ class InvertedResidual(nn.Module):
 class Encoder(nn.Module):
     """Returns the features at 1/2, 1/4, 1/8, 1/16 and the deepest scale."""
 
-    def __init__(self, table: EncoderTable, output_stride: int) -> None:
+    def __init__(self, table: EncoderTable, output_stride: int, *, colour: bool = False) -> None:
         super().__init__()
-        self.stem = ConvNorm(
-            1, table.stem_channels, 3, stride=2, epsilon=table.norm_epsilon, activation=nn.ReLU6()
-        )
+        self.stem = Stem(table, colour=colour)
         rows: list[nn.Module] = []
         channels, scale, dilation = table.stem_channels, 2, 1
         for row in table.rows:
@@ -172,8 +199,8 @@ class Encoder(nn.Module):
         self.rows = nn.ModuleList(rows)
         self.scale_channels = tuple(table.rows[index].channels for index in SCALE_ROWS)
 
-    def forward(self, luminance_B1HW: Tensor) -> list[Tensor]:
-        features = self.stem(luminance_B1HW)
+    def forward(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> list[Tensor]:
+        features = self.stem(luminance_B1HW, chroma_B2HW)
         scales = []
         for index, row in enumerate(self.rows):
             features = row(features)
@@ -256,12 +283,15 @@ class _Detail(nn.Module):
 class SegmentationNetwork(nn.Module):
     """S: luminance [B,1,H,W] in 0..1 to class scores [B,C,H,W] in 0..1 (paper, section III-C).
 
-    Any size from 32x32 up, odd sizes included.
+    Any size from 32x32 up, odd sizes included. A network of `segmentation_colour` may be given
+    chroma [B,2,H,W] (Cr and Cb in -0.5..0.5) as well; others pass over it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.encoder = Encoder(ENCODER_TABLES[config.encoder], config.output_stride)
+        self.encoder = Encoder(
+            ENCODER_TABLES[config.encoder], config.output_stride, colour=config.segmentation_colour
+        )
         widths, channels = self.encoder.scale_channels, config.decoder_channels
         self.decoder: nn.Module
         if config.decoder == "deeplab":
@@ -275,21 +305,21 @@ class SegmentationNetwork(nn.Module):
         self.classifier = nn.Conv2d(self.feature_channels, self.classes, 1)
         self.softmax = config.scores == "softmax"
 
-    def features(self, luminance_B1HW: Tensor) -> Tensor:
+    def features(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> Tensor:
         """Return what the classifier reads, [B,N,h,w]."""
-        return self.decoder(self.encoder(luminance_B1HW))
+        return self.decoder(self.encoder(luminance_B1HW, chroma_B2HW))
 
     def classify(self, features_BNhw: Tensor, like: Tensor) -> Tensor:
         """Return class logits [B,C,H,W] of features, at the size of `like`."""
         return resize(self.classifier(features_BNhw), like)
 
-    def logits(self, luminance_B1HW: Tensor) -> Tensor:
+    def logits(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> Tensor:
         """Return class logits [B,C,H,W]."""
-        return self.classify(self.features(luminance_B1HW), luminance_B1HW)
+        return self.classify(self.features(luminance_B1HW, chroma_B2HW), luminance_B1HW)
 
-    def forward(self, luminance_B1HW: Tensor) -> Tensor:
+    def forward(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> Tensor:
         """Return class scores [B,C,H,W] in 0..1."""
-        return self.scores(self.logits(luminance_B1HW))
+        return self.scores(self.logits(luminance_B1HW, chroma_B2HW))
 
     def scores(self, logits_BCHW: Tensor) -> Tensor:
         """Turn logits into scores, each class alone (sigmoid) or against the others (softmax)."""

@@ -22,7 +22,7 @@ from uaafusion_ros.network.fast import Fast
 from uaafusion_ros.network.folding import fold, shrink, unfold
 from uaafusion_ros.network.memory import Memory, Unit
 from uaafusion_ros.network.modes import FastSettings, resolve_mode
-from uaafusion_ros.network.segmentation import SegmentationNetwork
+from uaafusion_ros.network.segmentation import CHROMA_CHANNELS, SegmentationNetwork
 from uaafusion_ros.network.student import Realtime, StudentHead
 
 MINIMUM_SIDE = 32
@@ -176,14 +176,17 @@ class UAAFusion(nn.Module):
         *,
         mode: Mode | None = None,
         regions_BHW: Tensor | None = None,
+        chroma_B2HW: Tensor | None = None,
     ) -> FusionOutput:
         """Compute what `outputs` names.
 
         Args:
+            chroma_B2HW: the visible image's Cr and Cb in -0.5..0.5, with which S reads the fused
+                image if it has learned to (`segmentation_colour`); None is grey.
             mode: who attributes; None is `exact`.
             regions_BHW: int64 ground truth that takes the place of argmax S(f_0) (training).
         """
-        _check_images(infrared_B1HW, visible_B1HW)
+        _check_images(infrared_B1HW, visible_B1HW, chroma_B2HW)
         frame = Frame(self.segmentation, infrared_B1HW, visible_B1HW, regions_BHW)
         attribution = (mode or self.exact)(frame)
         segments = bool(outputs & (Output.MASK | Output.SCORES))
@@ -196,7 +199,7 @@ class UAAFusion(nn.Module):
             weight = contributions.infrared_weight_B1HW if contributions and weighs else None
             fused, gate = self._unfold(frame, weight, attribution, outputs)
         if fused is not None and segments:
-            logits = self.segmentation.logits(fused)
+            logits = self.segmentation.logits(fused, chroma_B2HW)
             mask = self.segmentation.class_ids(logits) if Output.MASK in outputs else None
             scores = self.segmentation.scores(logits) if Output.SCORES in outputs else None
         return FusionOutput(
@@ -242,7 +245,7 @@ class UAAFusion(nn.Module):
         return fused, torch.full_like(fused, 0.5) if gate is None else gate
 
 
-def _check_images(infrared: Tensor, visible: Tensor) -> None:
+def _check_images(infrared: Tensor, visible: Tensor, chroma: Tensor | None) -> None:
     if infrared.shape != visible.shape or infrared.dim() != 4 or infrared.shape[1] != 1:
         raise ValueError(
             f"infrared is {list(infrared.shape)} and visible {list(visible.shape)}, "
@@ -251,4 +254,9 @@ def _check_images(infrared: Tensor, visible: Tensor) -> None:
     if infrared.shape[0] < 1 or min(infrared.shape[-2:]) < MINIMUM_SIDE:
         raise ValueError(
             f"images are {list(infrared.shape)}, expected sides of at least {MINIMUM_SIDE} pixels"
+        )
+    count, _, *size = infrared.shape
+    if chroma is not None and list(chroma.shape) != [count, CHROMA_CHANNELS, *size]:
+        raise ValueError(
+            f"chroma is {list(chroma.shape)}, expected {[count, CHROMA_CHANNELS, *size]}"
         )

@@ -31,17 +31,20 @@ TYPICAL_WARMTH = {
     "pole": 0.4,
 }
 _MIDDLE_WARMTH = 0.45
+#: Chroma of grey in 0..1, as 8 bits have it.
+GREY = np.float32(128 / 255)
 PERSON = "person"
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A crop of a sample, float32 in 0..1."""
+    """A crop of a sample, float32 in 0..1; chroma [H,W,2] is -0.5..0.5."""
 
     visible: np.ndarray
     infrared: np.ndarray | None
     labels: np.ndarray | None
     fused: np.ndarray | None = None
+    chroma: np.ndarray | None = None
 
 
 def random_crop(
@@ -71,13 +74,14 @@ def random_crop(
         patch = cut(image, cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         return None if patch is None else patch.astype(np.float32) / 255
 
-    visible = cut_light(sample.visible)
+    visible, chroma = cut_light(sample.visible), cut_light(sample.chroma)
     assert visible is not None
     return Patch(
         visible,
         cut_light(sample.infrared),
         cut(sample.labels, cv2.INTER_NEAREST),
         cut_light(sample.fused),
+        None if chroma is None else chroma - GREY,
     )
 
 
@@ -116,6 +120,15 @@ def vary_exposure(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image.astype(np.float32)
 
 
+def vary_chroma(chroma: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Saturation, white balance and a turn of the hues; [H,W,2] in -0.5..0.5."""
+    angle = rng.normal(0, 0.12)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = chroma @ (rng.uniform(0.5, 1.4) * turn).astype(np.float32)
+    cast = rng.normal(0, 0.012, 2).astype(np.float32)
+    return np.clip(turned + cast, -0.5, 0.5)
+
+
 def warmth_of(classes: Sequence[str]) -> np.ndarray:
     """Return the typical warmth of every class, float32 [C] in 0..1."""
     return np.array([TYPICAL_WARMTH.get(name, _MIDDLE_WARMTH) for name in classes], np.float32)
@@ -146,24 +159,25 @@ class PeoplePaster:
     def __init__(self, classes: Sequence[str]) -> None:
         """Begin without cutouts; `classes` are the model's."""
         self._person = list(classes).index(PERSON) if PERSON in classes else None
-        self._cutouts: list[tuple[np.ndarray, np.ndarray]] = []
+        self._cutouts: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
 
     def collect(self, sample: Sample) -> None:
         """Cut out the people of a labelled visible frame."""
         if sample.labels is not None and self._person is not None:
-            self._collect(sample.visible, sample.labels == self._person)
+            self._collect(sample, sample.labels == self._person)
 
     def __len__(self) -> int:
         return len(self._cutouts)
 
-    def _collect(self, image: np.ndarray, people: np.ndarray) -> None:
+    def _collect(self, sample: Sample, people: np.ndarray) -> None:
         count, regions, boxes, _ = cv2.connectedComponentsWithStats(people.astype(np.uint8))
         for index in range(1, count):
             left, top, width, height, _ = boxes[index]
             if height < self.MINIMUM_HEIGHT or not 0.2 < width / height < 0.9:
                 continue
             window = np.s_[top : top + height, left : left + width]
-            self._cutouts.append((image[window].copy(), (regions[window] == index)))
+            chroma = None if sample.chroma is None else sample.chroma[window].copy()
+            self._cutouts.append((sample.visible[window].copy(), regions[window] == index, chroma))
 
     def paste(self, patch: Patch, rng: np.random.Generator) -> Patch:
         """Return the patch with one to four people more, their pixels labelled as such."""
@@ -171,18 +185,20 @@ class PeoplePaster:
             return patch
         infrared, visible = patch.infrared.copy(), patch.visible.copy()
         labels = patch.labels.copy()
+        chroma = None if patch.chroma is None else patch.chroma.copy()
         for _ in range(int(rng.integers(1, 5))):
-            self._paste_one(infrared, visible, labels, rng)
-        return Patch(visible, infrared, labels)
+            self._paste_one(infrared, visible, labels, chroma, rng)
+        return Patch(visible, infrared, labels, chroma=chroma)
 
     def _paste_one(
         self,
         infrared: np.ndarray,
         visible: np.ndarray,
         labels: np.ndarray,
+        chroma: np.ndarray | None,
         rng: np.random.Generator,
     ) -> None:
-        image, mask = self._cutouts[int(rng.integers(len(self._cutouts)))]
+        image, mask, colours = self._cutouts[int(rng.integers(len(self._cutouts)))]
         rows, columns = labels.shape
         height = int(np.clip(np.exp(rng.uniform(np.log(16), np.log(0.7 * rows))), 16, rows))
         width = max(4, round(image.shape[1] * height / image.shape[0]))
@@ -190,7 +206,8 @@ class PeoplePaster:
             return
         texture = cv2.resize(image, (width, height)).astype(np.float32) / 255
         soft = cv2.resize(mask.astype(np.float32), (width, height))
-        if rng.random() < 0.5:
+        mirrored = rng.random() < 0.5
+        if mirrored:
             texture, soft = texture[:, ::-1], soft[:, ::-1]
         # Feet stand where the ground is: the nearer (taller), the lower in the image.
         ground = rows * (0.45 + 0.55 * height / rows)
@@ -206,6 +223,12 @@ class PeoplePaster:
         dark = dim + (texture - texture.mean()) * rng.uniform(0.05, 0.5)
         visible[window] += alpha * (np.clip(dark, 0, 1) - visible[window])
         labels[window][soft > 0.5] = self._person
+        if chroma is not None and colours is not None:
+            # As dim as the person: chroma scales with the light.
+            own = cv2.resize(colours, (width, height)).astype(np.float32) / 255 - GREY
+            own *= dim / max(float(texture.mean()), 0.05)
+            own = own[:, ::-1] if mirrored else own
+            chroma[window] += alpha[..., None] * (np.clip(own, -0.5, 0.5) - chroma[window])
 
 
 def _vary(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Samples for training: labelled visible frames, infrared/visible pairs, the synthetic street.
 
-Images are uint8 luminance [H,W]; labels are uint8 class ids where 0 is ignored by every loss.
+Images are uint8 luminance [H,W], of visible ones the chroma as well where a model asks for colour;
+labels are uint8 class ids where 0 is ignored by every loss.
 Files are read when they are asked for, so that a damaged one costs one sample and not the run.
 """
 
@@ -44,13 +45,17 @@ LAYOUTS = {
 
 @dataclass(frozen=True)
 class Sample:
-    """Luminance images uint8 [H,W] of one moment; what a data set lacks is None."""
+    """Luminance images uint8 [H,W] of one moment; what a data set lacks is None.
+
+    chroma: Cr and Cb of the visible image, uint8 [H,W,2], 128 where it is grey.
+    """
 
     visible: np.ndarray
     infrared: np.ndarray | None = None
     labels: np.ndarray | None = None
     name: str = ""
     fused: np.ndarray | None = None
+    chroma: np.ndarray | None = None
 
 
 class Dataset(Protocol):
@@ -80,6 +85,15 @@ def read_luminance(path: Path) -> np.ndarray:
     return _read(path, cv2.IMREAD_GRAYSCALE)
 
 
+def read_colour(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image as luminance uint8 [H,W] and chroma uint8 [H,W,2].
+
+    Raises:
+        DatasetError: not an image.
+    """
+    return _parted(_read(path, cv2.IMREAD_COLOR))
+
+
 def read_labels(path: Path) -> np.ndarray:
     """Read class ids uint8 [H,W] that are stored as grey levels.
 
@@ -99,8 +113,10 @@ def read_labels(path: Path) -> np.ndarray:
 class FolderDataset:
     """Images of equal stems in two or three folders."""
 
-    def __init__(self, name: str, settings: DatasetSettings, classes: Sequence[str]) -> None:
-        """Find the files; `classes` are the model's.
+    def __init__(
+        self, name: str, settings: DatasetSettings, classes: Sequence[str], *, colour: bool = False
+    ) -> None:
+        """Find the files; `classes` are the model's. With `colour`, samples have chroma.
 
         Raises:
             DatasetError: an empty folder or a missing partner.
@@ -110,7 +126,7 @@ class FolderDataset:
         if settings.kind != "folder":
             root /= settings.split
         visible, infrared, labels = (root / LAYOUTS[settings.kind][kind] for kind in KINDS)
-        self.name = name
+        self.name, self._colour = name, colour
         self._visible = _by_stem(visible)
         needs_all = settings.kind != "folder"
         self.has_infrared = needs_all or infrared.is_dir()
@@ -142,8 +158,11 @@ class FolderDataset:
 
     def load(self, index: int) -> Sample:
         stem = self._stems[index]
-        visible = read_luminance(self._visible[stem])
-        infrared = labels = None
+        chroma = infrared = labels = None
+        if self._colour:
+            visible, chroma = read_colour(self._visible[stem])
+        else:
+            visible = read_luminance(self._visible[stem])
         if self.has_infrared:
             infrared = read_luminance(self._infrared[stem])
             self._check_size(self._infrared[stem], infrared, visible)
@@ -153,7 +172,7 @@ class FolderDataset:
             self._check_size(path, ids, visible)
             self._note_strangers(path, ids)
             labels = self._mapping.apply(ids)
-        return Sample(visible, infrared, labels, str(self._visible[stem]))
+        return Sample(visible, infrared, labels, str(self._visible[stem]), chroma=chroma)
 
     def _check_size(self, path: Path, image: np.ndarray, visible: np.ndarray) -> None:
         if image.shape != visible.shape:
@@ -194,8 +213,10 @@ class StreetDataset:
 
     has_infrared = True
 
-    def __init__(self, name: str, settings: DatasetSettings, classes: Sequence[str]) -> None:
-        self.name, self._settings = name, settings
+    def __init__(
+        self, name: str, settings: DatasetSettings, classes: Sequence[str], *, colour: bool = False
+    ) -> None:
+        self.name, self._settings, self._colour = name, settings, colour
         self.has_labels = settings.labels
         self._mapping = map_classes(STREET_CLASSES, classes, settings.rename)
         self.notes = (
@@ -212,23 +233,27 @@ class StreetDataset:
         name, frame = street_frame(
             index, settings.height, settings.width, STREET_CONDITIONS, settings.seed
         )
+        visible, chroma = _parted(frame.visible)
         return Sample(
-            visible=cv2.cvtColor(frame.visible, cv2.COLOR_BGR2GRAY),
+            visible=visible,
+            chroma=chroma if self._colour else None,
             infrared=frame.infrared,
             labels=self._mapping.apply(frame.labels) if self.has_labels else None,
             name=f"street-{name}",
         )
 
 
-def open_dataset(name: str, settings: DatasetSettings, classes: Sequence[str]) -> Dataset:
-    """Find the samples of a data set for a model with these classes.
+def open_dataset(
+    name: str, settings: DatasetSettings, classes: Sequence[str], *, colour: bool = False
+) -> Dataset:
+    """Find the samples of a data set for a model with these classes; with `colour`, their chroma.
 
     Raises:
         DatasetError: an empty folder or a missing partner.
         SettingsError: class names that do not fit.
     """
     street = settings.kind == "street"
-    dataset = (StreetDataset if street else FolderDataset)(name, settings, classes)
+    dataset = (StreetDataset if street else FolderDataset)(name, settings, classes, colour=colour)
     if unused := _unused(settings, dataset):
         dataset.notes.append(f"{name}: no use is made of {unused}")
     return dataset
@@ -245,6 +270,12 @@ def _unused(settings: DatasetSettings, dataset: Dataset) -> str:
     if settings.kind == "street":
         reasons |= dict.fromkeys(("path", "held_out", "classes"), "it is rendered")
     return ", ".join(f"{name} ({why})" for name, why in reasons.items() if getattr(settings, name))
+
+
+def _parted(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Luminance and chroma of an image uint8 [H,W,3] BGR."""
+    converted = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
+    return np.ascontiguousarray(converted[..., 0]), np.ascontiguousarray(converted[..., 1:])
 
 
 def _read(path: Path, mode: int) -> np.ndarray:

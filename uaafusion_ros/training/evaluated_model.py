@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uaafusion_ros.inference.backends import TorchBackend
+from uaafusion_ros.inference.backends import TorchBackend, signed_chroma
 from uaafusion_ros.inference.frames import FusionResult
 from uaafusion_ros.inference.models import find_model
 from uaafusion_ros.inference.pipeline import FusionPipeline
@@ -92,20 +92,26 @@ class EvaluatedModel:
         return cls(model, info, file=found.name, device=device, max_side=max_side, mode=mode)
 
     def fuse(
-        self, infrared: np.ndarray, visible: np.ndarray, products: Product = Product.ALL
+        self,
+        infrared: np.ndarray,
+        visible: np.ndarray,
+        products: Product = Product.ALL,
+        *,
+        colour: bool = False,
     ) -> FusionResult:
-        """Fuse one pair as the command line does; see `FusionPipeline.__call__`.
+        """Fuse one pair as the command line does, but that `fused` is grey unless asked for.
 
         The first pair of a size runs twice: what a frame costs is not what the first one costs.
         Timings are means over the frames that differ in their price.
         """
         if visible.shape[:2] not in self._warm:
-            self._pipeline(infrared, visible, products)
+            self._pipeline(infrared, visible, products, colour=colour)
             self._warm.add(visible.shape[:2])
         self._pipeline.reset()
-        result = self._pipeline(infrared, visible, products)
+        result = self._pipeline(infrared, visible, products, colour=colour)
         others = [
-            self._pipeline(infrared, visible, products).timings for _ in range(self._round - 1)
+            self._pipeline(infrared, visible, products, colour=colour).timings
+            for _ in range(self._round - 1)
         ]
         for name in result.timings:
             result.timings[name] = float(
@@ -113,12 +119,19 @@ class EvaluatedModel:
             )
         return result
 
-    def segment(self, luminance: np.ndarray) -> np.ndarray:
-        """Return class ids uint8 [H,W] of a single image uint8 [H,W], at the working size."""
+    def segment(self, luminance: np.ndarray, chroma: np.ndarray | None = None) -> np.ndarray:
+        """Return class ids uint8 [H,W] of a single image, read at the working size.
+
+        Args:
+            luminance: uint8 [H,W]. chroma: Cr and Cb, uint8 [H,W,2]; None is grey.
+        """
         height, width = luminance.shape
-        small = resize(luminance, *working_size(width, height, self._max_side))
+        size = working_size(width, height, self._max_side)
+        small, colours = resize(luminance, *size), None
+        if chroma is not None and self.reads_colour:
+            colours = torch.from_numpy(signed_chroma(resize(chroma, *size)))[None].to(self.device)
         with torch.no_grad():
-            labels = self._model.segmentation(self._tensor(small)).argmax(dim=1)
+            labels = self._model.segmentation(self._tensor(small), colours).argmax(dim=1)
         return resize_labels(labels[0].to(torch.uint8).cpu().numpy(), width, height)
 
     def mask_without_attention(self, infrared: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -133,6 +146,11 @@ class EvaluatedModel:
             self._pipeline.reset()
         assert mask is not None
         return mask
+
+    @property
+    def reads_colour(self) -> bool:
+        """Whether its masks are read with the visible image's colours."""
+        return self._backend.reads_colour
 
     @property
     def has_attention(self) -> bool:

@@ -14,6 +14,7 @@ from rich.progress import track
 from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError, SettingsError
 from uaafusion_ros.inference.products import Product
+from uaafusion_ros.inference.render import split_colour
 from uaafusion_ros.inference.settings import MINIMUM_SIDE
 from uaafusion_ros.network.modes import AUTO
 from uaafusion_ros.training.class_mapping import ClassMapping
@@ -232,17 +233,12 @@ class _Evaluation:
         Returns:
             Its fused luminance uint8 [H,W], and what its network computed.
         """
-        # Of a grey visible image all three channels of the result are the fused luminance.
         wanted = Product.ALL | Product.ARRAYS
-        fusion = measured.model.fuse(pair.infrared, pair.visible_luminance, wanted)
+        fusion = measured.model.fuse(pair.infrared, pair.visible, wanted)
         assert fusion.fused is not None and fusion.mask is not None and fusion.arrays is not None
         measured.result.seconds[pair.stem] = sum(fusion.timings.values())
         if pair.label_ids is not None:
-            images = {
-                "infrared": pair.infrared_luminance,
-                "visible": pair.visible_luminance,
-                **baselines,
-            }
+            images = {"visible": pair.visible_luminance, **baselines}
             self._compare_masks(measured, pair, images, fusion.mask)
         if pair.stem in self._faithful:
             measured.result.add_curves(
@@ -261,6 +257,7 @@ class _Evaluation:
         images: dict[str, np.ndarray],
         fused_mask: np.ndarray,
     ) -> None:
+        """Compare the masks of the infrared image and of `images`, that show the visible one."""
         assert pair.label_ids is not None
         strangers = measured.mapping.strangers(pair.label_ids)
         if strangers:
@@ -272,11 +269,13 @@ class _Evaluation:
             return
         truth = measured.mapping.apply(pair.label_ids)
         measured.result.labelled += 1
-        masks = {name: measured.model.segment(image) for name, image in images.items()}
+        _, chroma = split_colour(pair.visible)
+        masks = {"infrared": measured.model.segment(pair.infrared_luminance)}
+        masks |= {name: measured.model.segment(image, chroma) for name, image in images.items()}
         masks["fused"] = fused_mask
         if measured.model.has_attention:
             masks[WITHOUT_ATTENTION] = measured.model.mask_without_attention(
-                pair.infrared, pair.visible_luminance
+                pair.infrared, pair.visible
             )
         for name, mask in masks.items():
             confusion = measured.confusions.setdefault(name, Confusion(len(measured.model.classes)))
@@ -289,6 +288,11 @@ class _Evaluation:
                 notes.append(
                     f"{name} has no class of the name {', '.join(measured.mapping.unmapped)}; "
                     "their pixels are ignored"
+                )
+            if self._folder.has_labels and measured.model.reads_colour:
+                notes.append(
+                    f"{name} reads colours: visible, average, maximum and fused images had those "
+                    "of the visible image"
                 )
             if self._job.faithfulness and not measured.result.curves:
                 notes.append(f"{name} has its attention switched off, so there is none to measure")

@@ -100,7 +100,7 @@ def _contact_row(
     model: EvaluatedModel, folder: EvaluationFolder, stem: str, rank: float
 ) -> np.ndarray:
     pair = folder.read(stem, with_labels=False)
-    result = model.fuse(pair.infrared, pair.visible, Product.ALL)
+    result = model.fuse(pair.infrared, pair.visible, Product.ALL, colour=True)
     assert result.fused is not None and result.mask is not None
     assert result.infrared_weight is not None and result.attention is not None
     tiles = {

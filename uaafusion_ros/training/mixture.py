@@ -64,7 +64,7 @@ class CachedDataset:
         if index in self._kept:
             return self._kept[index]
         sample = self._dataset.load(index)
-        images = (sample.visible, sample.infrared, sample.labels)
+        images = (sample.visible, sample.infrared, sample.labels, sample.chroma)
         size = sum(image.nbytes for image in images if image is not None)
         if size <= self._budget[0]:
             # Draws are uniform, so forgetting the oldest would be no better than keeping the first.
@@ -84,7 +84,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Batch:
-    """tensors: stacked arrays, [B,1,H,W] images and [B,H,W] int64 labels."""
+    """tensors: stacked arrays, [B,1,H,W] images, [B,2,H,W] chroma and [B,H,W] int64 labels."""
 
     tensors: dict[str, Tensor]
     names: tuple[str, ...]
@@ -153,4 +153,6 @@ def _collate(items: list[tuple[tuple[int, ...], Item]]) -> Batch:
 
 def _stack(arrays: list[np.ndarray]) -> Tensor:
     stacked = torch.from_numpy(np.stack(arrays))
-    return stacked.long() if stacked.dtype == torch.uint8 else stacked[:, None]
+    if stacked.dtype == torch.uint8:
+        return stacked.long()
+    return stacked[:, None] if stacked.dim() == 3 else stacked

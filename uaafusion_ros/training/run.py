@@ -75,7 +75,8 @@ class _Run:
         state = self._earlier_state(resume)
         model = starting_model(settings)
         self._classes = model.config.classes
-        self._datasets = open_datasets(settings.data, self._classes, settings.cache)
+        colour = model.config.segmentation_colour
+        self._datasets = open_datasets(settings.data, self._classes, settings.cache, colour=colour)
         self._validation = open_datasets(settings.validation, self._classes, cache=0)
         self._knowledge = {
             name: knowledge_of(one, self._classes) for name, one in settings.data.items()

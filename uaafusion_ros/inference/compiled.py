@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from uaafusion_ros.network.attribution import Contributions, RegionShares
-from uaafusion_ros.network.segmentation import CHROMA_CHANNELS
+from uaafusion_ros.network.encoder import CHROMA_CHANNELS
 from uaafusion_ros.network.student import Realtime, RealtimeWithShares
 from uaafusion_ros.network.unfolding import FusionOutput, Output, UAAFusion
 

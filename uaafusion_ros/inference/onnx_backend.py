@@ -24,8 +24,8 @@ from uaafusion_ros.inference.providers import (
     with_options,
 )
 from uaafusion_ros.network.checkpoint import CheckpointError
+from uaafusion_ros.network.encoder import CHROMA_CHANNELS
 from uaafusion_ros.network.modes import AUTO, FastSettings
-from uaafusion_ros.network.segmentation import CHROMA_CHANNELS
 from uaafusion_ros.network.unfolding import Output
 
 _NEEDS = {

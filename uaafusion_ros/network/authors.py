@@ -14,7 +14,7 @@ from torch import Tensor
 
 from uaafusion_ros.network.checkpoint import CheckpointError, describe_differences
 from uaafusion_ros.network.config import FMB_CLASSES, ConfigError, ModelConfig
-from uaafusion_ros.network.segmentation import ENCODER_TABLES
+from uaafusion_ros.network.encoder import ENCODER_TABLES
 from uaafusion_ros.network.unfolding import UAAFusion
 
 _NORM_PARTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

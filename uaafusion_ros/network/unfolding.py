@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from uaafusion_ros.network.attribution import Contributions
 from uaafusion_ros.network.config import ModelConfig
+from uaafusion_ros.network.encoder import CHROMA_CHANNELS
 from uaafusion_ros.network.exact import Attribution, Exact, Frame, Mode
 from uaafusion_ros.network.fast import Fast
 from uaafusion_ros.network.folding import fold, shrink, unfold
 from uaafusion_ros.network.memory import Memory, Unit
 from uaafusion_ros.network.modes import FastSettings, resolve_mode
-from uaafusion_ros.network.segmentation import CHROMA_CHANNELS, SegmentationNetwork
+from uaafusion_ros.network.segmentation import SegmentationNetwork
 from uaafusion_ros.network.student import Realtime, StudentHead
 
 MINIMUM_SIDE = 32

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from uaafusion_ros.network.checkpoint import describe_differences
-from uaafusion_ros.network.segmentation import ENCODER_TABLES, Encoder
+from uaafusion_ros.network.encoder import ENCODER_TABLES, Encoder
 
 _STEM = "_conv_stem.weight"
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uaafusion_ros.network.config import ModelConfig
+from uaafusion_ros.network.encoder import CHROMA_CHANNELS
 from uaafusion_ros.network.memory import Unit
-from uaafusion_ros.network.segmentation import CHROMA_CHANNELS
 from uaafusion_ros.network.unfolding import ProximalStep, UAAFusion
 from uaafusion_ros.training.pretrained import chroma_weights
 

@@ -21,13 +21,10 @@ from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.scenes.street import StreetScene
 from uaafusion_ros.training.augmentation import Patch, PeoplePaster
 from uaafusion_ros.training.datasets import Sample
+from uaafusion_ros.training.phase_settings import SegmentationSettings
 from uaafusion_ros.training.segmentation_phase import SegmentationPhase
 from uaafusion_ros.training.session import open_datasets, starting_model
-from uaafusion_ros.training.settings import (
-    DatasetSettings,
-    SegmentationSettings,
-    TrainingSettings,
-)
+from uaafusion_ros.training.settings import DatasetSettings, TrainingSettings
 
 COLOURED = replace(TINY, segmentation_colour=True, classes=("unlabelled", "road", "person"))
 SIZE = (64, 96)

@@ -19,7 +19,7 @@ from uaafusion_ros.training.datasets import Sample
 from uaafusion_ros.training.evidence import Blinded, without_noise
 from uaafusion_ros.training.fusion_phase import FusionPhase
 from uaafusion_ros.training.losses import gradient_loss, imitation_loss
-from uaafusion_ros.training.settings import FusionSettings, LossSettings
+from uaafusion_ros.training.phase_settings import FusionSettings, LossSettings
 
 CLASSES = ("unlabelled", "road", "person")
 CONFIG = {

@@ -24,8 +24,8 @@ from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.scenes.street import StreetScene
 from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.distillation_phase import DistillationPhase
+from uaafusion_ros.training.phase_settings import DistillationSettings
 from uaafusion_ros.training.run import train
-from uaafusion_ros.training.settings import DistillationSettings
 from uaafusion_ros.training.settings_file import read_settings
 
 TINY = ModelConfig(

@@ -19,9 +19,10 @@ from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.unfolding import Output, UAAFusion
 from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.boxes import draw_objects, read_boxes, scores_without
-from uaafusion_ros.training.datasets import Sample, read_labels
+from uaafusion_ros.training.datasets import Sample
 from uaafusion_ros.training.distributed import Processes
 from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.image_files import read_labels
 from uaafusion_ros.training.kept_images import kept_image
 from uaafusion_ros.training.losses import (
     complement_loss,
@@ -31,6 +32,7 @@ from uaafusion_ros.training.losses import (
     similarity_loss,
     structural_similarity,
 )
+from uaafusion_ros.training.phase_settings import SegmentationSettings
 from uaafusion_ros.training.pseudo_labels import (
     absent_above,
     knowledge_of,
@@ -40,11 +42,7 @@ from uaafusion_ros.training.pseudo_labels import (
 from uaafusion_ros.training.regions import read_regions
 from uaafusion_ros.training.segmentation_phase import SegmentationPhase
 from uaafusion_ros.training.session import open_datasets, starting_model
-from uaafusion_ros.training.settings import (
-    DatasetSettings,
-    SegmentationSettings,
-    TrainingSettings,
-)
+from uaafusion_ros.training.settings import DatasetSettings, TrainingSettings
 from uaafusion_ros.training.starting import pass_images_through
 
 CLASSES = ("unlabelled", "road", "person")

@@ -20,6 +20,7 @@ from uaafusion_ros.inference.providers import ProviderSettings
 from uaafusion_ros.inference.registration import (
     Cameras,
     Registration,
+    graph_size,
     resize,
     resize_labels,
     working_size,
@@ -36,11 +37,6 @@ __all__ = [
     "PipelineSettings",
     "SettingsError",
 ]
-
-
-#: A model for one size takes images that are at most so much wider or higher than its own: 4:3
-#: beside 5:4 or 3:2 does no harm, but in 16:9 made 4:3 its classes have another shape.
-MAXIMUM_STRETCH = 1.2
 
 
 _OUTPUTS = {
@@ -298,16 +294,7 @@ class FusionPipeline:
     def _working_size(self, width: int, height: int) -> tuple[int, int]:
         if self._backend.size is None:
             return working_size(width, height, self._memory.max_side(self._settings.max_side))
-        rows, columns = self._backend.size
-        stretch = (columns / rows) / (width / height)
-        if max(stretch, 1 / stretch) > MAXIMUM_STRETCH:
-            raise FrameError(
-                f"visible image is {width}x{height}, but the model was exported for "
-                f"{columns}x{rows} and takes images of nearly that shape (width to height "
-                f"{columns / rows / MAXIMUM_STRETCH:.2f} to {columns / rows * MAXIMUM_STRETCH:.2f})"
-                f"; export it with --size {height}x{width} or --size dynamic"
-            )
-        return columns, rows
+        return graph_size(self._backend.size, width, height)
 
     def _forget_on_change(self, size: tuple[int, int]) -> None:
         if self._size not in (None, size):

@@ -115,3 +115,26 @@ def working_size(width: int, height: int, max_side: int) -> tuple[int, int]:
         return width, height
     scale = max_side / longer
     return max(MINIMUM_SIDE, round(width * scale)), max(MINIMUM_SIDE, round(height * scale))
+
+
+#: A model for one size takes images that are at most so much wider or higher than its own: 4:3
+#: beside 5:4 or 3:2 does no harm, but in 16:9 made 4:3 its classes have another shape.
+MAXIMUM_STRETCH = 1.2
+
+
+def graph_size(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """Return (width, height) of a graph that takes images of one `size` (height, width) alone.
+
+    Raises:
+        FrameError: images of width x height have another shape.
+    """
+    rows, columns = size
+    stretch = (columns / rows) / (width / height)
+    if max(stretch, 1 / stretch) > MAXIMUM_STRETCH:
+        raise FrameError(
+            f"visible image is {width}x{height}, but the model was exported for "
+            f"{columns}x{rows} and takes images of nearly that shape (width to height "
+            f"{columns / rows / MAXIMUM_STRETCH:.2f} to {columns / rows * MAXIMUM_STRETCH:.2f})"
+            f"; export it with --size {height}x{width} or --size dynamic"
+        )
+    return columns, rows

@@ -22,8 +22,8 @@ from uaafusion_ros.training.datasets import (
     SUFFIXES,
     VISIBLE,
     DatasetError,
-    read_labels,
 )
+from uaafusion_ros.training.image_files import read_labels
 
 SPLITS = ("train", "val", "test")
 _CHECKED_SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from uaafusion_ros.scenes.classes import CLASSES as STREET_CLASSES
@@ -26,13 +25,11 @@ from uaafusion_ros.training.class_mapping import (
 )
 from uaafusion_ros.training.coco import image_stems
 from uaafusion_ros.training.errors import DatasetError
+from uaafusion_ros.training.image_files import part_colour, read_colour, read_labels, read_luminance
 from uaafusion_ros.training.settings import DatasetSettings
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 STREET_CONDITIONS = ("night", "night", "day", "fog")
-_END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
-#: Bytes in which the end marker must stand; some cameras pad their images.
-_TRAILER = 512
 
 KINDS = VISIBLE, INFRARED, LABELS = ("visible", "infrared", "labels")
 #: Folder of every kind of image, by the name of the layout.
@@ -74,40 +71,6 @@ class Dataset(Protocol):
         Raises:
             DatasetError: unreadable, or images of different sizes; names the file.
         """
-
-
-def read_luminance(path: Path) -> np.ndarray:
-    """Read an image as luminance uint8 [H,W].
-
-    Raises:
-        DatasetError: not an image.
-    """
-    return _read(path, cv2.IMREAD_GRAYSCALE)
-
-
-def read_colour(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image as luminance uint8 [H,W] and chroma uint8 [H,W,2].
-
-    Raises:
-        DatasetError: not an image.
-    """
-    return _parted(_read(path, cv2.IMREAD_COLOR))
-
-
-def read_labels(path: Path) -> np.ndarray:
-    """Read class ids uint8 [H,W] that are stored as grey levels.
-
-    Raises:
-        DatasetError: not an image, or one in colour.
-    """
-    image = _read(path, cv2.IMREAD_UNCHANGED)
-    if image.ndim == 3 and (image[..., :1] == image[..., :3]).all():
-        image = image[..., 0]
-    if image.ndim != 2 or image.dtype != np.uint8:
-        raise DatasetError(
-            f"{path} is {image.dtype} {list(image.shape)}, expected class ids as 8-bit grey levels"
-        )
-    return image
 
 
 class FolderDataset:
@@ -233,7 +196,7 @@ class StreetDataset:
         name, frame = street_frame(
             index, settings.height, settings.width, STREET_CONDITIONS, settings.seed
         )
-        visible, chroma = _parted(frame.visible)
+        visible, chroma = part_colour(frame.visible)
         return Sample(
             visible=visible,
             chroma=chroma if self._colour else None,
@@ -270,27 +233,6 @@ def _unused(settings: DatasetSettings, dataset: Dataset) -> str:
     if settings.kind == "street":
         reasons |= dict.fromkeys(("path", "held_out", "classes"), "it is rendered")
     return ", ".join(f"{name} ({why})" for name, why in reasons.items() if getattr(settings, name))
-
-
-def _parted(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Luminance and chroma of an image uint8 [H,W,3] BGR."""
-    converted = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
-    return np.ascontiguousarray(converted[..., 0]), np.ascontiguousarray(converted[..., 1:])
-
-
-def _read(path: Path, mode: int) -> np.ndarray:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
-    # OpenCV reads images that were cut off, with grey where the data ends.
-    marker = _END_MARKERS.get(path.suffix.lower(), b"")
-    if marker not in data[-_TRAILER:]:
-        raise DatasetError(f"{path} is cut off; remove it or copy it again")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
-    if image is None:
-        raise DatasetError(f"{path} is not a readable image; remove it or copy it again")
-    return image
 
 
 def _mapping(settings: DatasetSettings, classes: Sequence[str]) -> ClassMapping:

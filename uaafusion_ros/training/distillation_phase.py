@@ -16,7 +16,7 @@ from uaafusion_ros.training.augmentation import PeoplePaster
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.fusion_phase import augment_pair, crop_pair
 from uaafusion_ros.training.overheard import Overheard
-from uaafusion_ros.training.settings import DistillationSettings
+from uaafusion_ros.training.phase_settings import DistillationSettings
 
 
 class DistillationPhase:

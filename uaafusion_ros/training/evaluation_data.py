@@ -15,7 +15,8 @@ from uaafusion_ros.inference.settings import PipelineSettings
 from uaafusion_ros.inference.thermal import GainControl
 from uaafusion_ros.training.class_mapping import ClassMapping, map_classes, read_class_names
 from uaafusion_ros.training.coco import category_names
-from uaafusion_ros.training.datasets import DatasetError, read_labels
+from uaafusion_ros.training.datasets import DatasetError
+from uaafusion_ros.training.image_files import read_labels
 from uaafusion_ros.training.regions import Region, draw_regions, read_regions
 
 #: Called with what is wrong with a file that is then left out.

@@ -16,8 +16,9 @@ import torch
 from uaafusion_ros.inference.models import find_model
 from uaafusion_ros.network.checkpoint import load_checkpoint
 from uaafusion_ros.network.unfolding import Output, UAAFusion
-from uaafusion_ros.training.datasets import Dataset, Sample, read_luminance
+from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.distributed import Processes
+from uaafusion_ros.training.image_files import read_luminance
 from uaafusion_ros.training.kept_images import keep_images, kept_image, luminance_tensor
 from uaafusion_ros.training.settings import DatasetSettings
 

@@ -34,7 +34,7 @@ from uaafusion_ros.training.losses import (
     similarity_loss,
 )
 from uaafusion_ros.training.overheard import Overheard
-from uaafusion_ros.training.settings import FusionSettings
+from uaafusion_ros.training.phase_settings import FusionSettings
 from uaafusion_ros.training.teacher import Teacher
 
 _SCALES = (0.6, 1.2)

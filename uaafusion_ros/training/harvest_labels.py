@@ -13,10 +13,10 @@ from uaafusion_ros.inference.models import find_model
 from uaafusion_ros.inference.output_files import write_image, write_json
 from uaafusion_ros.network.checkpoint import load_checkpoint
 from uaafusion_ros.network.config import class_list
-from uaafusion_ros.training.datasets import read_luminance
 from uaafusion_ros.training.harvest_account import STREAMS, HarvestedPair
+from uaafusion_ros.training.image_files import read_luminance
+from uaafusion_ros.training.phase_settings import SegmentationSettings
 from uaafusion_ros.training.pseudo_labels import pseudo_labels
-from uaafusion_ros.training.settings import SegmentationSettings
 
 
 class Labeller:

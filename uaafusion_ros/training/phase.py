@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from uaafusion_ros.training.datasets import Dataset, Sample
-from uaafusion_ros.training.settings import PhaseSettings
+from uaafusion_ros.training.phase_settings import PhaseSettings
 
 
 class Phase(Protocol):

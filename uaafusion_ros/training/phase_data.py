@@ -10,12 +10,16 @@ from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.segmentation import SegmentationNetwork
 from uaafusion_ros.training.datasets import Dataset
 from uaafusion_ros.training.distributed import Processes
+from uaafusion_ros.training.phase_settings import (
+    DistillationSettings,
+    FusionSettings,
+    PhaseSettings,
+)
 from uaafusion_ros.training.pseudo_labels import (
     Knowledge,
     PseudoLabelledDataset,
     write_pseudo_labels,
 )
-from uaafusion_ros.training.settings import DistillationSettings, FusionSettings, PhaseSettings
 
 
 def shares_of(

@@ -17,7 +17,8 @@ from uaafusion_ros.training.boxes import (
     read_boxes,
     scores_without,
 )
-from uaafusion_ros.training.datasets import Dataset, Sample, read_labels
+from uaafusion_ros.training.datasets import Dataset, Sample
+from uaafusion_ros.training.image_files import read_labels
 from uaafusion_ros.training.kept_images import keep_images, kept_image, luminance_tensor
 from uaafusion_ros.training.regions import MarkedRegions, draw_regions, read_regions
 from uaafusion_ros.training.settings import DatasetSettings

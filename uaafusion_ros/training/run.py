@@ -19,6 +19,7 @@ from uaafusion_ros.training.fused_views import fuse_pairs, with_fused_views
 from uaafusion_ros.training.layers import prepare_layers
 from uaafusion_ros.training.mixture import Mixture, Unreadable
 from uaafusion_ros.training.phase_data import shares_of, with_pseudo_labels, write_labels
+from uaafusion_ros.training.phase_settings import PhaseSettings
 from uaafusion_ros.training.phases import LABELLING_PHASES, PHASES, build_phase, mode_taught_by
 from uaafusion_ros.training.pictures import picture_of
 from uaafusion_ros.training.pseudo_labels import knowledge_of
@@ -36,7 +37,7 @@ from uaafusion_ros.training.session import (
     open_datasets,
     starting_model,
 )
-from uaafusion_ros.training.settings import PhaseSettings, TrainingSettings
+from uaafusion_ros.training.settings import TrainingSettings
 from uaafusion_ros.training.state import save_state
 from uaafusion_ros.training.trainer import PhaseProgress, StepReport, Trainer
 from uaafusion_ros.training.watching import Watch

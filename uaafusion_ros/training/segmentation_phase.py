@@ -25,7 +25,7 @@ from uaafusion_ros.training.class_weights import class_weights
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.kept_images import luminance_tensor
 from uaafusion_ros.training.losses import label_total, overlap_loss, segmentation_loss
-from uaafusion_ros.training.settings import GREATEST_PAIR_SCALE, SegmentationSettings
+from uaafusion_ros.training.phase_settings import GREATEST_PAIR_SCALE, SegmentationSettings
 
 #: Pixels; what is finer is a detail.
 _DETAIL_SIGMA = 4.0

@@ -17,10 +17,10 @@ LIMIT = Path(os.environ["STARVED_LIMIT"])
 _run = TorchBackend.run
 
 
-def starved(self, infrared, visible, outputs):
+def starved(self, infrared, visible, outputs, chroma=None):
     if infrared.size > int(LIMIT.read_text()):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    return _run(self, infrared, visible, outputs)
+    return _run(self, infrared, visible, outputs, chroma)
 
 
 TorchBackend.run = starved

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from uaafusion_ros.inference.compiled import CompiledRealtime
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.inference.render import signed_chroma
 from uaafusion_ros.network.exact import Mode
 from uaafusion_ros.network.fast import Fast
 from uaafusion_ros.network.modes import AUTO, FastSettings, ModeError, resolve_mode
@@ -226,7 +227,7 @@ class TorchBackend:
         if self._model is None:
             raise RuntimeError("this backend was closed")
         mixed = self._type != torch.float32
-        planes = () if chroma is None or not self.reads_colour else signed_chroma(chroma)
+        planes = () if chroma is None else signed_chroma(chroma)
         with torch.no_grad(), torch.autocast(self._device.type, self._type, enabled=mixed):
             thermal, luminance, *rest = self._uploads(infrared, visible, *planes)
             colours = torch.cat(rest, dim=1) if rest else None
@@ -275,11 +276,6 @@ class _Uploads:
         for pinned, image in zip(self._pinned, images, strict=True):
             pinned[0, 0].numpy()[...] = image
         return list(self._pinned.to(self._device, non_blocking=True))
-
-
-def signed_chroma(chroma: np.ndarray) -> np.ndarray:
-    """Return Cr and Cb uint8 [H,W,2] as the networks take them, float32 [2,H,W] in -0.5..0.5."""
-    return (chroma.transpose(2, 0, 1).astype(np.float32) - 128) / 255
 
 
 def _to_arrays(result: FusionOutput) -> NetworkArrays:

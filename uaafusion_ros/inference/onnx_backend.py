@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from uaafusion_ros.inference.backends import PRECISIONS, NetworkArrays, signed_chroma
+from uaafusion_ros.inference.backends import PRECISIONS, NetworkArrays
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.kept_shares import KeptShares
 from uaafusion_ros.inference.onnx_file import (
@@ -23,6 +23,7 @@ from uaafusion_ros.inference.providers import (
     shown,
     with_options,
 )
+from uaafusion_ros.inference.render import signed_chroma
 from uaafusion_ros.network.checkpoint import CheckpointError
 from uaafusion_ros.network.encoder import CHROMA_CHANNELS
 from uaafusion_ros.network.modes import AUTO, FastSettings

@@ -197,14 +197,15 @@ class FusionPipeline:
             DeviceMemoryError: see `__call__`.
         """
         height, width = frame.luminance.shape
-        reason = ""
+        wanted, reason = _needed(products), ""
         for _ in range(2):
             size = self._working_size(width, height)
             inputs = resize(frame.thermal, *size), resize(frame.luminance, *size)
-            chroma = frame.chroma if self._backend.reads_colour else None
+            reads_colour = self._backend.reads_colour and Output.MASK in wanted
+            chroma = frame.chroma if reads_colour else None
             colours = None if chroma is None else resize(chroma, *size)
             try:
-                return self._backend.run(*inputs, _needed(products), colours)
+                return self._backend.run(*inputs, wanted, colours)
             except Exception as error:
                 if not (reason := out_of_memory(error)):
                     raise

@@ -12,6 +12,8 @@ INFRARED_COLOUR = (40, 110, 255)
 VISIBLE_COLOUR = (235, 140, 30)
 _TINT = 0.45
 OVERLAY_OPACITY = 0.5
+#: Cr and Cb of grey, of 255.
+GREY_CHROMA = 128
 #: How far attention brightens and darkens the picture at its extremes; what lies in the dark must
 #: stay recognisable.
 _BRIGHTENING, _DARKENING = 0.8, 0.35
@@ -48,6 +50,11 @@ def split_colour(visible: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         return _luminance(visible), None
     converted = cv2.cvtColor(visible, cv2.COLOR_BGR2YCrCb)
     return _luminance(converted[:, :, 0]), converted[:, :, 1:]
+
+
+def signed_chroma(chroma: np.ndarray) -> np.ndarray:
+    """Return Cr and Cb uint8 [H,W,2] as the networks take them, float32 [2,H,W] in -0.5..0.5."""
+    return (chroma.transpose(2, 0, 1).astype(np.float32) - GREY_CHROMA) / 255
 
 
 def join_colour(luminance: np.ndarray, chroma: np.ndarray | None) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from uaafusion_ros.inference.render import GREY_CHROMA
 from uaafusion_ros.training.datasets import Sample
 
 #: Roughly how warm a class looks to a thermal camera, 0..1; others get the middle.
@@ -32,7 +33,7 @@ TYPICAL_WARMTH = {
 }
 _MIDDLE_WARMTH = 0.45
 #: Chroma of grey in 0..1, as 8 bits have it.
-GREY = np.float32(128 / 255)
+GREY = np.float32(GREY_CHROMA / 255)
 PERSON = "person"
 
 

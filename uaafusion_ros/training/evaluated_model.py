@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uaafusion_ros.inference.backends import TorchBackend, signed_chroma
+from uaafusion_ros.inference.backends import TorchBackend
 from uaafusion_ros.inference.frames import FusionResult
 from uaafusion_ros.inference.models import find_model
 from uaafusion_ros.inference.pipeline import FusionPipeline
 from uaafusion_ros.inference.products import Product
 from uaafusion_ros.inference.registration import resize, resize_labels, working_size
+from uaafusion_ros.inference.render import signed_chroma
 from uaafusion_ros.inference.settings import PipelineSettings
 from uaafusion_ros.network.checkpoint import CheckpointInfo, load_checkpoint
 from uaafusion_ros.network.modes import AUTO, resolve_mode
@@ -128,7 +129,7 @@ class EvaluatedModel:
         height, width = luminance.shape
         size = working_size(width, height, self._max_side)
         small, colours = resize(luminance, *size), None
-        if chroma is not None and self.reads_colour:
+        if chroma is not None:
             colours = torch.from_numpy(signed_chroma(resize(chroma, *size)))[None].to(self.device)
         with torch.no_grad():
             labels = self._model.segmentation(self._tensor(small), colours).argmax(dim=1)

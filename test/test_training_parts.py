@@ -25,6 +25,7 @@ from uaafusion_ros.training.errors import DatasetError
 from uaafusion_ros.training.image_files import read_labels
 from uaafusion_ros.training.kept_images import kept_image
 from uaafusion_ros.training.losses import (
+    checkerboard_loss,
     complement_loss,
     gradient_loss,
     overlap_loss,
@@ -189,6 +190,18 @@ def test_shadows_cost_only_where_a_camera_saw_something() -> None:
     assert shadow_loss(average, infrared, visible) == 0
     assert shadow_loss(black, infrared, visible) > 0.1
     assert shadow_loss(black, black, black) == 0
+
+
+@pytest.mark.parametrize("along", ["x", "y", "both"])
+def test_an_alternation_of_pixels_costs_only_where_neither_camera_shows_it(along: str) -> None:
+    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    step = {"x": x, "y": y, "both": x + y}[along]
+    slope = (x + y)[None, None] / 100  # smooth, but not flat
+    comb = slope + 0.05 * (1 - 2 * (step % 2))
+    assert checkerboard_loss(slope, slope, slope) < 1e-4
+    assert checkerboard_loss(comb, slope, slope).item() == pytest.approx(0.05, abs=0.002)
+    assert checkerboard_loss(comb, comb, slope) < 1e-4  # a fence
+    assert checkerboard_loss(slope, comb, slope) == 0
 
 
 def test_overlap_weighs_every_class_of_an_image_alike_and_nothing_that_is_not_labelled() -> None:

@@ -22,6 +22,7 @@ from uaafusion_ros.training.class_weights import class_weights
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.evidence import NOTHING, Blinded, without_noise
 from uaafusion_ros.training.losses import (
+    checkerboard_loss,
     complement_loss,
     data_loss,
     gradient_loss,
@@ -204,6 +205,10 @@ class _FusionLosses(nn.Module):
             ),
             "intensity": (weights.intensity, lambda: intensity_loss(fused, infrared, visible)),
             "shadow": (weights.shadow, lambda: shadow_loss(fused, infrared, visible)),
+            "checkerboard": (
+                weights.checkerboard,
+                lambda: checkerboard_loss(fused, infrared, visible),
+            ),
             "saliency": (weights.saliency, lambda: saliency_loss(fused, infrared, visible)),
             "similarity": (weights.similarity, lambda: similarity_loss(fused, infrared, visible)),
             "complement": (weights.complement, lambda: complement_loss(fused, infrared, visible)),

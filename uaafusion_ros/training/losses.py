@@ -19,6 +19,8 @@ _SSIM_LUMINANCE, _SSIM_CONTRAST = 1e-6, 4e-6
 _SSIM_WINDOW = 7
 _SALIENCY_BETA = 0.1
 _SHADOW_SHARE = 0.4
+#: Side of the box that alternation is averaged over, twice; even, so that what is smooth cancels.
+_ALTERNATION_WINDOW = 4
 
 
 def image_gradient(image_B1HW: Tensor) -> Tensor:
@@ -64,6 +66,29 @@ def shadow_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
     the dark is then lost.
     """
     return (_SHADOW_SHARE * torch.maximum(infrared, visible) - fused).relu().mean()
+
+
+def checkerboard_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:
+    """How far rows, columns or diagonals alternate beyond both sources; all [B,1,H,W].
+
+    Stages at half resolution draw even and odd rows with channels of their own (checkerboard
+    artefacts: Odena et al. 2016). Where the sources disagree, a comb of both has the contrast that
+    the other terms ask for.
+    """
+    own, *sources = (_alternation(image).abs() for image in (fused, infrared, visible))
+    return (own - torch.maximum(*sources)).relu().sum(dim=1).mean()
+
+
+def _alternation(image_B1HW: Tensor) -> Tensor:
+    """Amplitude of a change of sign from pixel to pixel: along x, along y and both, [B,3,h,w]."""
+    height, width = image_B1HW.shape[-2:]
+    rows, columns = (1 - 2 * (torch.arange(side) % 2) for side in (height, width))
+    ones = torch.ones(height, width)
+    signs = torch.stack((ones * columns, ones * rows[:, None], rows[:, None] * columns))
+    alternating = image_B1HW * signs.to(image_B1HW)
+    for _ in range(2):
+        alternating = F.avg_pool2d(alternating, _ALTERNATION_WINDOW, stride=1)
+    return alternating
 
 
 def saliency_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:

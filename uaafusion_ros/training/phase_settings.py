@@ -102,6 +102,7 @@ class LossSettings:
     signed_gradient: bool = True
     intensity: float = 0.6
     shadow: float = 0.0
+    checkerboard: float = 0.0
     saliency: float = 0.0
     similarity: float = 0.0
     complement: float = 0.0

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from uaafusion_ros.training.trainer import StepReport
 
 LOSSES = (
-    *("data", "gradient", "intensity", "shadow", "saliency", "similarity", "complement"),
-    *("imitation", "segmentation", "overlap", "attention", "weight", "fused"),
+    *("data", "gradient", "intensity", "shadow", "checkerboard", "saliency", "similarity"),
+    *("complement", "imitation", "segmentation", "overlap", "attention", "weight", "fused"),
 )
 COLUMNS = ("phase", "step", "total", *LOSSES, "learning_rate", "seconds")
 #: Of the running mean that the progress line and the plot show.
@@ -149,15 +149,19 @@ class Watch:
 
 
 def _keep_rows(path: Path, finished: list[str], phase: str, step: int) -> None:
-    """Drop the rows behind the state that a resumed run goes on from."""
+    """Drop the rows behind the state that a resumed run goes on from, and a half-written one."""
     kept = []
+
+    def stays(row: dict[str, str]) -> bool:
+        return row["phase"] in finished or (row["phase"] == phase and int(row["step"]) <= step)
+
     if path.is_file():
         with path.open(newline="") as file:
+            # By name: an earlier version may have had fewer losses.
             kept = [
-                row
-                for row in csv.reader(file)
-                if len(row) == len(COLUMNS)
-                and (row[0] in finished or (row[0] == phase and int(row[1]) <= step))
+                [row.get(name, "") for name in COLUMNS]
+                for row in csv.DictReader(file)
+                if None not in row.values() and stays(row)
             ]
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", newline="") as file:

@@ -68,11 +68,16 @@ def test_warm_objects_that_the_visible_camera_misses_stand_out_in_the_fused_imag
     assert float(np.median(contrasts)) > 0.5
 
 
+def above_black(image: np.ndarray) -> np.ndarray:
+    """Grey levels above the camera's own black: a night sky behind a veil of glare is no object."""
+    return image - np.percentile(image, 1)
+
+
 def test_shadows_are_not_crushed_to_black(nights) -> None:
     for infrared, visible, fused in nights:
-        brightest = np.maximum(infrared, visible)
-        seen = brightest > 60
-        assert (fused[seen] < 10).mean() < 0.02
+        seen = np.maximum(above_black(infrared), above_black(visible)) > 40
+        assert seen.mean() > 0.5
+        assert (fused[seen] < 10).mean() < 0.001
 
 
 def test_night_pairs_through_the_node_are_all_accounted_for(tmp_path: Path) -> None:

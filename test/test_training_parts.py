@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
@@ -45,6 +47,7 @@ from uaafusion_ros.training.segmentation_phase import SegmentationPhase
 from uaafusion_ros.training.session import open_datasets, starting_model
 from uaafusion_ros.training.settings import DatasetSettings, TrainingSettings
 from uaafusion_ros.training.starting import pass_images_through
+from uaafusion_ros.training.watching import Watch
 
 CLASSES = ("unlabelled", "road", "person")
 PALETTE = ((0, 0, 0), (1, 1, 1), (2, 2, 2))
@@ -359,3 +362,14 @@ for _ in range(3):
     command = [sys.executable, "-c", script]
     faults = list(map(int, subprocess.run(command, capture_output=True, check=True).stdout.split()))
     assert faults[0] > 1000 and max(faults[1:]) < 100
+
+
+def test_a_resumed_curve_outlives_a_new_loss_and_ends_where_the_state_does(tmp_path: Path) -> None:
+    # An earlier version's file: it knew fewer losses, and was killed behind step 2 of fusion.
+    rows = ["phase,step,total,data,learning_rate,seconds", "adaptation,9,2,,0.1,5"]
+    rows += [f"fusion,{step},1,0.5,0.1,5" for step in (1, 2, 3)] + ["fusion,1,1,0.5"]
+    (tmp_path / "losses.csv").write_text("\n".join(rows))
+    Watch(tmp_path, Console(quiet=True), ["adaptation"], ("fusion", 2)).close()
+    with (tmp_path / "losses.csv").open(newline="") as file:
+        kept = [(row["phase"], row["step"], row["data"]) for row in csv.DictReader(file)]
+    assert kept == [("adaptation", "9", ""), ("fusion", "1", "0.5"), ("fusion", "2", "0.5")]

@@ -75,20 +75,18 @@ def checkerboard_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tenso
     artefacts: Odena et al. 2016). Where the sources disagree, a comb of both has the contrast that
     the other terms ask for.
     """
-    own, *sources = (_alternation(image).abs() for image in (fused, infrared, visible))
+    own, *sources = _alternation(torch.stack((fused, infrared, visible))).abs()
     return (own - torch.maximum(*sources)).relu().sum(dim=1).mean()
 
 
-def _alternation(image_B1HW: Tensor) -> Tensor:
-    """Amplitude of a change of sign from pixel to pixel: along x, along y and both, [B,3,h,w]."""
-    height, width = image_B1HW.shape[-2:]
-    rows, columns = (1 - 2 * (torch.arange(side) % 2) for side in (height, width))
-    ones = torch.ones(height, width)
-    signs = torch.stack((ones * columns, ones * rows[:, None], rows[:, None] * columns))
-    alternating = image_B1HW * signs.to(image_B1HW)
+def _alternation(images_NB1HW: Tensor) -> Tensor:
+    """Amplitude of a change of sign from pixel to pixel: along x, along y and both, [N,B,3,h,w]."""
+    y, x = (torch.arange(side, device=images_NB1HW.device) for side in images_NB1HW.shape[-2:])
+    steps = torch.stack(torch.broadcast_tensors(x, y[:, None], x + y[:, None]))
+    alternating = (images_NB1HW * (1 - 2 * (steps % 2))).flatten(0, 1)
     for _ in range(2):
         alternating = F.avg_pool2d(alternating, _ALTERNATION_WINDOW, stride=1)
-    return alternating
+    return alternating.unflatten(0, images_NB1HW.shape[:2])
 
 
 def saliency_loss(fused: Tensor, infrared: Tensor, visible: Tensor) -> Tensor:

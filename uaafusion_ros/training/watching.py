@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import time
 from pathlib import Path
@@ -151,17 +152,15 @@ class Watch:
 def _keep_rows(path: Path, finished: list[str], phase: str, step: int) -> None:
     """Drop the rows behind the state that a resumed run goes on from, and a half-written one."""
     kept = []
-
-    def stays(row: dict[str, str]) -> bool:
-        return row["phase"] in finished or (row["phase"] == phase and int(row["step"]) <= step)
-
+    last_steps = {phase: step} | dict.fromkeys(finished, math.inf)
     if path.is_file():
         with path.open(newline="") as file:
             # By name: an earlier version may have had fewer losses.
             kept = [
                 [row.get(name, "") for name in COLUMNS]
                 for row in csv.DictReader(file)
-                if None not in row.values() and stays(row)
+                if None not in (*row, *row.values())  # too long, too short
+                and int(row["step"]) <= last_steps.get(row["phase"], -1)
             ]
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", newline="") as file:

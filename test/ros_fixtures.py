@@ -16,11 +16,15 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from uaafusion_ros.node.transport import transport_environment
+
+if TYPE_CHECKING:
+    from rclpy.task import Future
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HISTORY = 300
@@ -164,6 +168,13 @@ class Client:
 
     def call(self, service: str, service_type: type, request: object) -> object:
         """Calls a service of the node ``/uaafusion``, or of ``/NODE`` for ``NODE:SERVICE``."""
+        future = self.call_later(service, service_type, request)
+        self.wait_for(future.done, f"an answer of {service}")
+        return future.result()
+
+    def call_later(self, service: str, service_type: type, request: object) -> Future:
+        """As `call`, but returns the future of the answer. Only the first call has to look around
+        for the service, so that later ones follow at once."""
         if service not in self._clients:
             node, _, name = service.rpartition(":")
             self._clients[service] = self.node.create_client(
@@ -171,9 +182,7 @@ class Client:
             )
         client = self._clients[service]
         self.wait_for(client.service_is_ready, f"service {service}")
-        future = client.call_async(request)
-        self.wait_for(future.done, f"an answer of {service}")
-        return future.result()
+        return client.call_async(request)
 
     def state(self) -> str:
         """The node's lifecycle state."""

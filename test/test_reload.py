@@ -31,6 +31,9 @@ OVERLAY = "/uaafusion/segmentation/overlay"
 CLASSES = "/uaafusion/segmentation/classes"
 LATCHED = QoSProfile(depth=5, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
+# About a second to warm up, into which many frames and requests to a tiny model fit.
+SLOW = {"contributions": "per_class", "attribution_steps": 20}
+
 PARAMETERS = """
 /uaafusion:
   ros__parameters:
@@ -133,16 +136,13 @@ def shown_next(client):
 
 def reload_later(client):
     """Asks for a reload; returns the future of the answer."""
-    service = client.node.create_client(Trigger, "/uaafusion/reload_model")
-    client.wait_for(service.service_is_ready, "the service")
-    return service.call_async(Trigger.Request())
+    return client.call_later("reload_model", Trigger, Trigger.Request())
 
 
 def reload(client):
     """Asks for a reload and waits for the answer: success and message."""
-    future = reload_later(client)
-    client.wait_for(future.done, "the answer to the reload")
-    return future.result().success, future.result().message
+    answer = client.call("reload_model", Trigger, Trigger.Request())
+    return answer.success, answer.message
 
 
 def model_parameter(client):
@@ -155,9 +155,7 @@ def test_a_reload_loses_no_pair_and_the_old_model_goes_on_until_the_new_one_is_w
 ):
     assert shown_next(client) == 1
     before = settled(client, "visible")
-    # Slower than the tiny model: some of that one's frames fit into the warming up of this one.
-    slow = {"contributions": "per_class", "attribution_steps": 5}
-    save_model(tiny_model, model, 2, name="second", **slow)
+    save_model(tiny_model, model, 2, name="second", **SLOW)
     answer, refused = reload_later(client), reload_later(client)
     client.wait_for(refused.done, "the answer to the second request")
     assert not refused.result().success and "is being loaded" in refused.result().message
@@ -250,6 +248,7 @@ def test_another_class_list_is_published_before_its_first_mask(client, node, tin
 
 def test_the_last_of_several_parameter_values_serves(client, node, model, tiny_model, tmp_path):
     wanted = save_model(tiny_model, tmp_path / "wanted.safetensors", 1, name="wanted")
+    save_model(tiny_model, model_parameter(client), 1, name="gives way", **SLOW)
     answer = reload_later(client)
     assert client.set_parameter("model", str(model)) == ""
     assert client.set_parameter("model", str(wanted)) == ""

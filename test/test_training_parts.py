@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from torch.nn.functional import max_pool2d
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
@@ -39,6 +40,7 @@ from uaafusion_ros.training.phase_settings import SegmentationSettings
 from uaafusion_ros.training.pseudo_labels import (
     absent_above,
     knowledge_of,
+    mean_scores,
     scores_below,
     write_pseudo_labels,
 )
@@ -344,6 +346,30 @@ def test_where_a_class_has_no_place_pseudo_labels_choose_among_the_others() -> N
     np.testing.assert_array_equal(found[:, 6:], scores[:, 6:])
     with pytest.raises(SettingsError, match="no class 'lane'; expected unlabelled, road"):
         absent_above({"lane": 0.4}, classes)
+
+
+class SeesNothingNarrow(torch.nn.Module):
+    """Class 1 is what is bright over at least nine pixels both ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, image_B1HW: torch.Tensor) -> torch.Tensor:
+        inner = -max_pool2d(-image_B1HW, 9, stride=1, padding=4)
+        bright = max_pool2d((inner > 0.5).float(), 9, stride=1, padding=4)
+        return torch.cat((1 - bright, bright), dim=1)
+
+
+def test_pairs_are_labelled_at_more_than_one_size() -> None:
+    image = np.zeros((40, 60), np.uint8)
+    image[10:18, 20:28] = image[10:30, 36:56] = 255
+    network = SeesNothingNarrow()
+    assert network(torch.from_numpy(image / 255.0)[None, None])[0, 1, 14, 24] == 0
+    scores = mean_scores(network, image, image)  # type: ignore[arg-type]
+    assert scores.shape == (2, 40, 60)
+    np.testing.assert_allclose(scores.sum(axis=0), 1, rtol=1e-6)
+    assert scores[1, 14, 24] > 0.3 and scores[1, 20, 46] > 0.99 and scores[1, 35, 5] < 0.01
 
 
 def test_memory_that_a_step_has_freed_costs_the_next_one_nothing() -> None:

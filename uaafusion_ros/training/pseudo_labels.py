@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.network.segmentation import SegmentationNetwork
@@ -25,6 +26,8 @@ from uaafusion_ros.training.settings import DatasetSettings
 
 # By night the visible camera is confidently wrong; it has the smallest say.
 _SAY = {"infrared": 0.35, "average": 0.3, "brightest": 0.2, "visible": 0.15}
+# Things are as large in recordings as they are, whatever sizes a network learned best.
+_SIZES = (0.8, 1.0, 1.35)
 #: Class id to the share of the rows, from the top, in which there is none of it.
 AbsentAbove = Mapping[int, float]
 
@@ -150,7 +153,7 @@ def _labels(
 def pseudo_labels(
     network: SegmentationNetwork, infrared: np.ndarray, visible: np.ndarray, confidence: float
 ) -> np.ndarray:
-    """Return class ids uint8 [H,W] by the mean score over both cameras and two fusions.
+    """Return class ids uint8 [H,W] by the mean over cameras, fusions, sizes and mirrors.
 
     The pair is aligned, so what one camera shows plainly labels the other. Pixels below
     `confidence` (score in 0..1) are 0, ignored.
@@ -165,14 +168,33 @@ def pseudo_labels(
 def mean_scores(
     network: SegmentationNetwork, infrared: np.ndarray, visible: np.ndarray
 ) -> np.ndarray:
-    """Return class scores float32 [C,H,W] in 0..1, the mean over cameras, fusions and mirrors."""
+    """Return class scores float32 [C,H,W] in 0..1: the mean over cameras, fusions, sizes, mirrors.
+
+    Args:
+        infrared, visible: luminance uint8 [H,W].
+    """
     device = next(network.parameters()).device
     warm, lit = (luminance_tensor(image, device) for image in (infrared, visible))
     views = torch.cat((warm, (warm + lit) / 2, torch.maximum(warm, lit), lit))
-    say = torch.tensor(list(_SAY.values()), device=device)[:, None, None, None]
-    scores = (network(views) * say).sum(dim=0)
-    flipped = (network(views.flip(-1)) * say).sum(dim=0).flip(-1)
-    return ((scores + flipped) / 2).float().cpu().numpy()
+    size = views.shape[-2:]
+    total = torch.zeros((), device=device)
+    for scale in _SIZES:
+        scaled = _resize(views, [max(1, round(side * scale)) for side in size])
+        scores = _weighed(network, scaled) + _weighed(network, scaled.flip(-1)).flip(-1)
+        total = total + _resize(scores[None], list(size))[0]
+    return (total / (2 * len(_SIZES))).float().cpu().numpy()
+
+
+def _weighed(network: SegmentationNetwork, views: torch.Tensor) -> torch.Tensor:
+    """Scores [C,H,W], the mean over the views by their say."""
+    say = torch.tensor(list(_SAY.values()), device=views.device)[:, None, None, None]
+    return (network(views) * say).sum(dim=0)
+
+
+def _resize(images: torch.Tensor, size: list[int]) -> torch.Tensor:
+    if list(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", antialias=True)
 
 
 def _confident(scores_CHW: np.ndarray, confidence: float) -> np.ndarray:

@@ -17,6 +17,9 @@ from uaafusion_ros.training.segmentation_metrics import Confusion
 SETTINGS = PipelineSettings(gain_smoothing=0.0, stretch="none", mode="exact")
 #: Grey levels; the noise of the cameras alternates by 1 or so.
 ALTERNATION = 4.0
+#: Share of the pixels: poles a pixel wide, drawn with more contrast than any camera has, come to
+#: 0.02 %; the comb that this is about came to 0.24 %.
+ALTERNATING = 5e-4
 
 
 def alternation(image: np.ndarray, signs: np.ndarray) -> np.ndarray:
@@ -38,7 +41,7 @@ def test_fused_images_show_no_comb_or_checkerboard_that_no_camera_shows(name: st
             alternation(image, 1.0 - 2 * (step % 2))
             for image in (cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY), frame.infrared, visible)
         )
-        assert (own > np.maximum(*cameras) + ALTERNATION).mean() < 2e-4
+        assert (own > np.maximum(*cameras) + ALTERNATION).mean() < ALTERNATING
 
 
 def test_masks_of_fused_images_are_better_than_those_of_either_camera() -> None:

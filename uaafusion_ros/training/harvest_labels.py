@@ -16,7 +16,7 @@ from uaafusion_ros.network.config import class_list
 from uaafusion_ros.training.harvest_account import STREAMS, HarvestedPair
 from uaafusion_ros.training.image_files import read_luminance
 from uaafusion_ros.training.phase_settings import SegmentationSettings
-from uaafusion_ros.training.pseudo_labels import pseudo_labels
+from uaafusion_ros.training.pseudo_labels import pseudo_labels, to_label_with
 
 
 class Labeller:
@@ -28,7 +28,7 @@ class Labeller:
 
     def __init__(self, model: str, confidence: float | None) -> None:
         network, info = load_checkpoint(find_model(model))
-        self._segmentation = network.segmentation.eval()
+        self._segmentation = to_label_with(network.segmentation)
         self._classes, self._palette = info.config.classes, info.config.palette
         self._name = info.name
         self._confidence = SegmentationSettings().confidence if confidence is None else confidence

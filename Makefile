@@ -69,7 +69,7 @@ retrain: $(STAMP) ## out/demo's bag into pairs, a tiny model and a report in out
 	$(BIN)/uaafusion harvest $(OUT)/demo --out $(OUT)/retrain/pairs --label-with uaafusion_edge
 	$(BIN)/uaafusion dataset check $(OUT)/retrain/pairs
 	$(BIN)/uaafusion train --config config/train_tiny.yaml out=$(OUT)/retrain/model \
-	  data.drive.kind=folder data.drive.path=$(OUT)/retrain/pairs/train
+	  data.drive.kind=folder data.drive.path=$(OUT)/retrain/pairs/train data.drive.labels=true
 	$(BIN)/uaafusion evaluate --model uaafusion_edge --model $(OUT)/retrain/model/uaafusion_tiny.safetensors \
 	  --data $(OUT)/retrain/pairs/val --limit 4 --faithfulness 1 --out $(OUT)/retrain/report
 

@@ -198,6 +198,13 @@ class Client:
         request = ChangeState.Request(transition=Transition(label=label))
         return self.call("change_state", ChangeState, request).success
 
+    def reload_model(self) -> tuple[bool, str]:
+        """Has the node read its model file again; success and message."""
+        from std_srvs.srv import Trigger
+
+        answer = self.call("reload_model", Trigger, Trigger.Request())
+        return answer.success, answer.message
+
     def set_parameter(self, name: str, value: object, node: str = "uaafusion") -> str:
         """Sets a parameter of the node; returns why not, or an empty text."""
         from rcl_interfaces.srv import SetParameters

@@ -139,12 +139,6 @@ def reload_later(client):
     return client.call_later("reload_model", Trigger, Trigger.Request())
 
 
-def reload(client):
-    """Asks for a reload and waits for the answer: success and message."""
-    answer = client.call("reload_model", Trigger, Trigger.Request())
-    return answer.success, answer.message
-
-
 def model_parameter(client):
     request = GetParameters.Request(names=["model"])
     return client.call("get_parameters", GetParameters, request).values[0].string_value
@@ -190,13 +184,13 @@ def test_bad_files_are_refused_with_the_reason_and_change_nothing(client, node, 
         assert said in client.set_parameter("model", str(path))
         assert model_parameter(client) == str(model)
     model.write_bytes(cut_off.read_bytes())
-    success, message = reload(client)
+    success, message = client.reload_model()
     assert not success and f"{model}: not a whole safetensors file" in message
     level, message, values = client.diagnostics()["node"]
     assert level == 1 and "not a whole safetensors file" in message
     assert values["model"] == name and shown_next(client) == serving
     model.write_bytes(good)
-    assert reload(client)[0]
+    assert client.reload_model()[0]
     assert client.diagnostics()["node"][0] == 0
 
 
@@ -268,13 +262,13 @@ def test_without_a_model_a_reload_is_refused_and_while_inactive_it_is_done(
     assert client.set_parameter("model", str(model)) == ""
     client.wait_for(lambda: client.diagnostics()["node"][2]["model"] == "inactive", "the model")
     assert client.change_state("cleanup")
-    success, message = reload(client)
+    success, message = client.reload_model()
     assert not success and "configure the node" in message
     assert client.set_parameter("model", "stored, not read") == ""
     assert client.set_parameter("model", str(model)) == ""
     assert client.change_state("configure")
     save_model(tiny_model, model, 1, name="again")
-    assert reload(client)[0]
+    assert client.reload_model()[0]
     assert client.change_state("activate")
     wait_until_connected(client)
     assert shown_next(client) == 1

@@ -17,7 +17,6 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from ros_fixtures import PATIENCE, RosProcess, ros_environment
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
 
 pytestmark = pytest.mark.live
 
@@ -26,11 +25,6 @@ SPOILS = {
     "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),
     "replaced by a pickle": lambda path: path.write_bytes(pickle.dumps({"weights": [1, 2, 3]})),
 }
-
-
-def reload(bench):
-    answer = bench.client.call("reload_model", Trigger, Trigger.Request())
-    return answer.success, answer.message
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
@@ -42,12 +36,12 @@ def test_a_spoilt_model_file_is_refused_while_the_old_model_goes_on(
     bench.start_cameras()
     bench.wait_for_fused()
     SPOILS[spoil](model)
-    success, message = reload(bench)
+    success, message = bench.client.reload_model()
     assert not success and str(model) in message
     said = bench.wait_until_said("node", "was not put into service", level=1)
     bench.wait_for_fused()
     model.write_bytes(good)
-    assert reload(bench)[0]
+    assert bench.client.reload_model()[0]
     bench.wait_until_said("node", "active: street on cpu", level=0)
     bench.wait_for_fused()
     bench.stop_cameras()
@@ -66,7 +60,7 @@ def test_a_model_of_other_classes_takes_over_under_load(bench, parameters, relia
     bench.start_cameras()
     bench.wait_for_fused()
     save_light_model(model, ("unlabelled", "road", "robot"))
-    success, message = reload(bench)
+    success, message = bench.client.reload_model()
     assert success and "3 classes: unlabelled, road, robot" in message
     bench.wait_for_fused()
     bench.client.wait_for(

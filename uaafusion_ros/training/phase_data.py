@@ -86,7 +86,6 @@ def write_labels(
         OSError: a label cannot be written.
         TrainingError: too many samples are unreadable.
     """
-    network.eval()
     labelled = [dataset for dataset in datasets if isinstance(dataset, PseudoLabelledDataset)]
     for dataset in labelled:
         write_pseudo_labels(

@@ -186,12 +186,12 @@ def mean_scores(
     device = next(network.parameters()).device
     warm, lit = (luminance_tensor(image, device) for image in (infrared, visible))
     views = torch.cat((warm, (warm + lit) / 2, torch.maximum(warm, lit), lit))
-    size = views.shape[-2:]
+    size = list(views.shape[-2:])
     total = torch.zeros((), device=device)
     for scale in _SIZES:
         scaled = _resize(views, [max(1, round(side * scale)) for side in size])
         scores = _weighed(network, scaled) + _weighed(network, scaled.flip(-1)).flip(-1)
-        total = total + _resize(scores[None], list(size))[0]
+        total = total + _resize(scores[None], size)[0]
     return (total / (2 * len(_SIZES))).float().cpu().numpy()
 
 

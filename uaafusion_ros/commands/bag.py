@@ -16,6 +16,7 @@ from uaafusion_ros.commands.frame_options import (
     InfraredOffset,
     Jobs,
     KelvinPerCount,
+    MaskSizes,
     MaxSide,
     MaxSkew,
     Mode,
@@ -42,6 +43,7 @@ def bag(
     ] = False,
     device: Device = "auto",
     max_side: MaxSide = 0,
+    mask_sizes: MaskSizes = "",
     max_skew: MaxSkew = DEFAULT_MAX_SKEW,
     infrared_offset: InfraredOffset = 0.0,
     homography: Homography = "",
@@ -61,7 +63,9 @@ def bag(
         jobs=jobs,
         max_skew=max_skew,
         infrared_offset=infrared_offset,
-        frames=frame_settings(homography, gain_limits, kelvin_per_count, mode, max_side),
+        frames=frame_settings(
+            homography, gain_limits, kelvin_per_count, mode, max_side, mask_sizes
+        ),
     )
     summary = fuse_bag(BagJob(plan, out, only_outputs, resume), console)
     typer.echo(json.dumps(summary, indent=2))

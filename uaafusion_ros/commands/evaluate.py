@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from uaafusion_ros.commands.console import console
-from uaafusion_ros.commands.frame_options import Device, MaxSide
+from uaafusion_ros.commands.frame_options import Device, MaskSizes, MaxSide
 
 
 def evaluate(
@@ -35,8 +35,10 @@ def evaluate(
         Path | None,
         typer.Option(help="COCO JSON of regions of known class; evaluates the pairs it lists."),
     ] = None,
+    mask_sizes: MaskSizes = "",
 ) -> None:
     """Measure models on pairs: metrics.json, per_image.csv and report.md under OUT."""
+    from uaafusion_ros.inference.settings import parse_mask_sizes
     from uaafusion_ros.training.evaluation import EvaluationJob, evaluate_models
 
     job = EvaluationJob(
@@ -50,6 +52,7 @@ def evaluate(
         device=device,
         modes=tuple(mode or ()),
         marked=marked,
+        mask_sizes=parse_mask_sizes(mask_sizes),
     )
     result = evaluate_models(job, console)
     ranks = result.mean_ranks()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from uaafusion_ros.commands.console import console
-from uaafusion_ros.commands.frame_options import Model
+from uaafusion_ros.commands.frame_options import MaskSizes, Model
 
 
 def export(
@@ -20,9 +20,12 @@ def export(
     half: Annotated[
         bool, typer.Option("--half", help="Compute in float16; for GPUs. Inputs stay float32.")
     ] = False,
+    mask_sizes: MaskSizes = "",
 ) -> None:
     """Write realtime mode whole as ONNX, for onnxruntime; refused if it differs from PyTorch."""
     from uaafusion_ros.export.run import ExportJob, export_model, parse_export_size
+    from uaafusion_ros.inference.settings import parse_mask_sizes
 
-    parity = export_model(ExportJob(model, onnx, parse_export_size(size), half))
+    sizes = parse_mask_sizes(mask_sizes)
+    parity = export_model(ExportJob(model, onnx, parse_export_size(size), half, sizes))
     console.print(f"{onnx}: {onnx.stat().st_size / 1e6:.1f} MB, {parity.summary()}")

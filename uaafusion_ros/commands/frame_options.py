@@ -25,6 +25,10 @@ Model = Annotated[str, typer.Option(help="Model file or name; empty is the defau
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Mode = Annotated[str, typer.Option(help="exact, fast, realtime or auto.")]
 MaxSide = Annotated[int, typer.Option(help="Longer side to work at; 0 is full size.")]
+MaskSizes = Annotated[
+    str,
+    typer.Option(help="Sizes at which masks are read, as 0.8,1.6; empty: as the model says."),
+]
 Jobs = Annotated[int, typer.Option(help="Frames computed at a time, one core each; 0: all cores.")]
 
 
@@ -34,6 +38,7 @@ def frame_settings(
     kelvin_per_count: float = 0.0,
     mode: str = "auto",
     max_side: int = 0,
+    mask_sizes: str = "",
 ) -> PipelineSettings:
     """Settings of the frame path from the options of these names.
 
@@ -42,13 +47,14 @@ def frame_settings(
     """
     from dataclasses import replace
 
-    from uaafusion_ros.inference.settings import PipelineSettings
+    from uaafusion_ros.inference.settings import PipelineSettings, parse_mask_sizes
 
     frames = PipelineSettings(
         homography=parse_homography(homography),
         kelvin_per_count=kelvin_per_count,
         mode=mode,
         max_side=max_side,
+        mask_sizes=parse_mask_sizes(mask_sizes),
     )
     if gain_limits is None:
         return frames

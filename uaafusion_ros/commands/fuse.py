@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from uaafusion_ros.commands.console import console
-from uaafusion_ros.commands.frame_options import Device, MaxSide, Mode, Model
+from uaafusion_ros.commands.frame_options import Device, MaskSizes, MaxSide, Mode, Model
 
 
 def fuse(
@@ -22,6 +22,7 @@ def fuse(
     ] = False,
     device: Device = "auto",
     max_side: MaxSide = 0,
+    mask_sizes: MaskSizes = "",
     mode: Mode = "auto",
     providers: Annotated[
         str, typer.Option(help="For .onnx: auto, tensorrt, cuda or cpu (onnxruntime).")
@@ -33,6 +34,7 @@ def fuse(
     """Fuse image pairs: fused/, mask/, overlay/ and attribution/ under OUT."""
     from uaafusion_ros.inference.files import FuseJob, fuse_files
     from uaafusion_ros.inference.providers import ProviderSettings
+    from uaafusion_ros.inference.settings import parse_mask_sizes
 
     job = FuseJob(
         infrared=infrared,
@@ -44,6 +46,7 @@ def fuse(
         device=device,
         max_side=max_side,
         mode=mode,
+        mask_sizes=parse_mask_sizes(mask_sizes),
         providers=ProviderSettings(providers, engine_cache),
     )
     report = fuse_files(job, console)

@@ -16,6 +16,7 @@ from uaafusion_ros.commands.frame_options import (
     InfraredOffset,
     Jobs,
     KelvinPerCount,
+    MaskSizes,
     MaxSide,
     MaxSkew,
     Mode,
@@ -41,6 +42,7 @@ def replay_test(
     jobs: Jobs = 0,
     device: Device = "auto",
     max_side: MaxSide = 0,
+    mask_sizes: MaskSizes = "",
     max_skew: MaxSkew = DEFAULT_MAX_SKEW,
     infrared_offset: InfraredOffset = 0.0,
     homography: Homography = "",
@@ -68,7 +70,9 @@ def replay_test(
         jobs=jobs,
         max_skew=max_skew,
         infrared_offset=infrared_offset,
-        frames=frame_settings(homography, gain_limits, kelvin_per_count, mode, max_side),
+        frames=frame_settings(
+            homography, gain_limits, kelvin_per_count, mode, max_side, mask_sizes
+        ),
     )
     run = replay(plan, pictures if expect is None else stored_stamps(expect), console)
     live = None

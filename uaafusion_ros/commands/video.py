@@ -12,6 +12,7 @@ from uaafusion_ros.commands.frame_options import (
     Device,
     InfraredOffset,
     Jobs,
+    MaskSizes,
     MaxSide,
     MaxSkew,
     Mode,
@@ -38,6 +39,7 @@ def video(
     jobs: Jobs = 0,
     device: Device = "auto",
     max_side: MaxSide = 0,
+    mask_sizes: MaskSizes = "",
     max_skew: MaxSkew = DEFAULT_MAX_SKEW,
     infrared_offset: InfraredOffset = 0.0,
 ) -> None:
@@ -54,7 +56,7 @@ def video(
         jobs=jobs,
         max_skew=max_skew,
         infrared_offset=infrared_offset,
-        frames=frame_settings(mode=mode, max_side=max_side),
+        frames=frame_settings(mode=mode, max_side=max_side, mask_sizes=mask_sizes),
     )
     moments = film(VideoJob(plan, out, grid, rate), console)
     console.print(f"{moments} fused images in {out}", markup=False, soft_wrap=True)

@@ -31,12 +31,14 @@ class ExportJob:
     """What to export, and how.
 
     size: (height, width) that the graph will take; None is any. half: compute in float16.
+    mask_sizes: at which it will read masks; () is as the model says.
     """
 
     model: str
     out: Path
     size: tuple[int, int] | None = None
     half: bool = False
+    mask_sizes: tuple[float, ...] = ()
 
 
 def parse_export_size(text: str) -> tuple[int, int] | None:
@@ -71,6 +73,9 @@ def export_model(job: ExportJob) -> Parity:
         resolve_mode("realtime", info.config)
     except ModeError as error:
         raise ExportError(f"{file.path}: what is exported is realtime mode: {error}") from error
+    if job.mask_sizes:
+        model.read_masks_at(job.mask_sizes)
+        info = replace(info, config=model.config)
     model.prepare_for_inference()
     parts = [shorten(trace(part, job.size)) for part in (FusingGraph(model), JudgingGraph(model))]
     content = join(*(halve(part) if job.half else part for part in parts))

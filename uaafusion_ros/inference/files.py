@@ -38,6 +38,7 @@ class FuseJob:
     device: str
     max_side: int
     mode: str
+    mask_sizes: tuple[float, ...] = ()
     providers: ProviderSettings = field(default_factory=ProviderSettings)
 
 
@@ -65,7 +66,7 @@ def fuse_files(job: FuseJob, console: Console) -> FuseReport:
 
     pairs = _pairs(job.infrared, job.visible, problem)
     report.found = len(pairs) + len(report.problems)
-    settings = PipelineSettings(max_side=job.max_side, mode=job.mode)
+    settings = PipelineSettings(max_side=job.max_side, mode=job.mode, mask_sizes=job.mask_sizes)
     if not job.sequence:
         settings = replace(settings, gain_smoothing=0.0, stretch_smoothing=0.0)
     pipeline = FusionPipeline.from_file(

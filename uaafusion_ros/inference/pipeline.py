@@ -104,6 +104,7 @@ class FusionPipeline:
                 precision=precision,
                 providers=providers,
                 compile_size=compile_size,
+                mask_sizes=settings.mask_sizes if settings else (),
             )
         except Exception as error:
             if not (reason := out_of_memory(error)):

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.network.config import check_mask_sizes
 from uaafusion_ros.network.modes import AUTO, MODES, FastSettings
 
 GAIN_CONTROLS = ("percentile", "fixed")
@@ -28,6 +29,22 @@ def parse_size(text: str, name: str) -> tuple[int, int]:
     if min(height, width) < MINIMUM_SIDE:
         raise SettingsError(f"{name} is {text}, expected sides of at least {MINIMUM_SIDE} pixels")
     return height, width
+
+
+def parse_mask_sizes(text: str) -> tuple[float, ...]:
+    """Read factors of the image's size, separated by commas or spaces; () for an empty text.
+
+    Raises:
+        SettingsError: not numbers, or impossible ones.
+    """
+    try:
+        sizes = tuple(float(part) for part in text.replace(",", " ").split())
+        check_mask_sizes(sizes or (1.0,))
+    except ValueError as error:
+        raise SettingsError(
+            f"mask_sizes is {text!r} ({error}); give factors of the image's size, as 0.8,1.6"
+        ) from error
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,9 @@ class PipelineSettings:
     stretch: str = "minmax"
     #: Share of the previous stretch that is kept; 0 is the release's form, which flickers.
     stretch_smoothing: float = 0.9
+    #: Factors of its size at which the fused image is read for the mask; () is as the model says.
+    #: It is taken when a model is opened.
+    mask_sizes: tuple[float, ...] = ()
     #: Longer side, in pixels, that the network works at; 0 is the full resolution.
     max_side: int = 0
     #: How infrared pixels find their place: by `homography`, by the cameras' calibration and

@@ -49,6 +49,10 @@ LIMITS = {
 }
 
 
+#: How often a mask may be read, and at what factors of the image's size.
+MASK_READINGS, MASK_SIZES = 4, (0.5, 3.0)
+
+
 class ConfigError(ValueError):
     """A model description that names something unknown or impossible."""
 
@@ -73,10 +77,16 @@ class ModelConfig:
     detail_channels: int = 0
     #: Resolution of the deepest features, as a fraction 1/16 or 1/32 of the image.
     output_stride: int = 16
+    #: Whether S enlarges its coarse features as the release does, whose place then depends on the
+    #: image's size (resampling.py); False is for `pyramid` networks that were trained so.
+    align_corners: bool = True
     scores: str = "sigmoid"
     #: S reads the visible image's chroma beside the fused luminance, as people do; without chroma
     #: (infrared images, grey cameras, attribution) it reads luminance alone.
     segmentation_colour: bool = False
+    #: The mask is the class of the highest mean score of S, which reads the fused image at these
+    #: factors of its size; the paper's is read once, as it is.
+    mask_sizes: tuple[float, ...] = (1.0,)
 
     stages: int = 5
     channels: int = 32
@@ -135,6 +145,7 @@ class ModelConfig:
             )
         if self.weight_temperature < 0:
             raise ConfigError(f"weight_temperature is {self.weight_temperature}, expected >= 0")
+        check_mask_sizes(self.mask_sizes)
         self._check_student()
         self._check_classes()
 
@@ -176,6 +187,8 @@ class ModelConfig:
         try:
             if "classes" in values:
                 values["classes"] = tuple(str(name) for name in values["classes"])
+            if "mask_sizes" in values:
+                values["mask_sizes"] = tuple(float(size) for size in values["mask_sizes"])
             if "palette" in values:
                 values["palette"] = tuple(
                     (int(red), int(green), int(blue)) for red, green, blue in values["palette"]
@@ -185,6 +198,20 @@ class ModelConfig:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"malformed model settings: {error}") from error
+
+
+def check_mask_sizes(sizes: Sequence[float]) -> None:
+    """Check `ModelConfig.mask_sizes`.
+
+    Raises:
+        ConfigError: none or too many, or an impossible factor.
+    """
+    least, most = MASK_SIZES
+    if not 1 <= len(sizes) <= MASK_READINGS or not all(least <= size <= most for size in sizes):
+        raise ConfigError(
+            f"mask_sizes is {list(sizes)}, expected 1 to {MASK_READINGS} factors of the image's "
+            f"size, each {least:g} to {most:g}"
+        )
 
 
 def class_list(

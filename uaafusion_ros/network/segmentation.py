@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uaafusion_ros.network.config import ModelConfig
 from uaafusion_ros.network.encoder import ENCODER_TABLES, ConvNorm, Encoder
+from uaafusion_ros.network.resampling import enlarge, resize, scale
 
 
 class DeepLabDecoder(nn.Module):
@@ -22,8 +22,11 @@ class DeepLabDecoder(nn.Module):
 
     LOW_LEVEL_CHANNELS = 48
 
-    def __init__(self, scale_channels: Iterable[int], channels: int) -> None:
+    def __init__(
+        self, scale_channels: Iterable[int], channels: int, *, align_corners: bool = True
+    ) -> None:
         super().__init__()
+        self.align_corners = align_corners
         _, low, *_, high = scale_channels
         self.shortcut = ConvNorm(low, self.LOW_LEVEL_CHANNELS, 1, bias=True, activation=nn.ReLU())
         self.merge = ConvNorm(
@@ -34,7 +37,7 @@ class DeepLabDecoder(nn.Module):
 
     def forward(self, scales: list[Tensor]) -> Tensor:
         low = self.shortcut(scales[1])
-        high = resize(scales[-1], low)
+        high = enlarge(scales[-1], low, self.align_corners)
         merged = self.dropout_merge(self.merge(torch.cat((high, low), dim=1)))
         return self.dropout_refine(self.refine(merged))
 
@@ -47,16 +50,24 @@ class PyramidDecoder(nn.Module):
     """
 
     def __init__(
-        self, scale_channels: Iterable[int], channels: int, detail_channels: int = 0
+        self,
+        scale_channels: Iterable[int],
+        channels: int,
+        detail_channels: int = 0,
+        *,
+        align_corners: bool = True,
     ) -> None:
         super().__init__()
+        self.align_corners = align_corners
         finest, *widths = scale_channels
         self.lateral = nn.ModuleList(ConvNorm(width, channels, 1, bias=False) for width in widths)
         self.context = nn.Sequential(nn.Conv2d(widths[-1], channels, 1), nn.ReLU())
         self.smooth = nn.ModuleList(
             ConvNorm(channels, channels, 3, activation=nn.ReLU()) for _ in widths
         )
-        self.detail = _Detail(finest, channels, detail_channels) if detail_channels else None
+        self.detail: _Detail | None = None
+        if detail_channels:
+            self.detail = _Detail(finest, channels, detail_channels, align_corners=align_corners)
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, scales: list[Tensor]) -> Tensor:
@@ -68,7 +79,8 @@ class PyramidDecoder(nn.Module):
         features = self.smooth[-1](features)
         for index in range(len(scales) - 2, -1, -1):
             fine = self.lateral[index](scales[index])
-            features = self.smooth[index](fine + resize(features, fine))
+            coarse = enlarge(features, fine, self.align_corners)
+            features = self.smooth[index](fine + coarse)
         if self.detail is not None:
             features = self.detail(features, finest)
         return self.dropout(features)
@@ -77,15 +89,18 @@ class PyramidDecoder(nn.Module):
 class _Detail(nn.Module):
     """The pyramid's thin finest level."""
 
-    def __init__(self, finest: int, channels: int, detail_channels: int) -> None:
+    def __init__(
+        self, finest: int, channels: int, detail_channels: int, *, align_corners: bool
+    ) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.lateral = ConvNorm(finest, detail_channels, 1)
         self.shrink = ConvNorm(channels, detail_channels, 1)
         self.smooth = ConvNorm(detail_channels, detail_channels, 3, activation=nn.ReLU())
 
     def forward(self, features: Tensor, finest: Tensor) -> Tensor:
         fine = self.lateral(finest)
-        return self.smooth(fine + resize(self.shrink(features), fine))
+        return self.smooth(fine + enlarge(self.shrink(features), fine, self.align_corners))
 
 
 class SegmentationNetwork(nn.Module):
@@ -101,17 +116,21 @@ class SegmentationNetwork(nn.Module):
             ENCODER_TABLES[config.encoder], config.output_stride, colour=config.segmentation_colour
         )
         widths, channels = self.encoder.scale_channels, config.decoder_channels
+        self.align_corners = config.align_corners
         self.decoder: nn.Module
         if config.decoder == "deeplab":
-            self.decoder = DeepLabDecoder(widths, channels)
+            self.decoder = DeepLabDecoder(widths, channels, align_corners=self.align_corners)
         else:
-            self.decoder = PyramidDecoder(widths, channels, config.detail_channels)
+            self.decoder = PyramidDecoder(
+                widths, channels, config.detail_channels, align_corners=self.align_corners
+            )
         self.classes = len(config.classes)
         #: Channels of `features` and the pixels between two of them.
         self.feature_channels = config.detail_channels or channels
         self.feature_stride = 2 if config.detail_channels else 4
         self.classifier = nn.Conv2d(self.feature_channels, self.classes, 1)
         self.softmax = config.scores == "softmax"
+        self.mask_sizes = config.mask_sizes
 
     def features(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> Tensor:
         """Return what the classifier reads, [B,N,h,w]."""
@@ -119,7 +138,7 @@ class SegmentationNetwork(nn.Module):
 
     def classify(self, features_BNhw: Tensor, like: Tensor) -> Tensor:
         """Return class logits [B,C,H,W] of features, at the size of `like`."""
-        return resize(self.classifier(features_BNhw), like)
+        return enlarge(self.classifier(features_BNhw), like, self.align_corners)
 
     def logits(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> Tensor:
         """Return class logits [B,C,H,W]."""
@@ -141,6 +160,29 @@ class SegmentationNetwork(nn.Module):
         """
         return class_ids(logits_BCHW if self.softmax else logits_BCHW.sigmoid())
 
+    def mask_scores(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> Tensor:
+        """Return class scores [B,C,H,W] in 0..1, the mean over the readings at `mask_sizes`.
+
+        What is far away is larger in a larger image, and what fills a small one is seen whole.
+        """
+        readings = [
+            self.scores(self._logits_at(size, luminance_B1HW, chroma_B2HW))
+            for size in self.mask_sizes
+        ]
+        return torch.stack(readings).mean(dim=0) if len(readings) > 1 else readings[0]
+
+    def mask(self, luminance_B1HW: Tensor, chroma_B2HW: Tensor | None = None) -> Tensor:
+        """Return the class of the highest of `mask_scores` at every pixel, int64 [B,H,W]."""
+        if len(self.mask_sizes) > 1:
+            return class_ids(self.mask_scores(luminance_B1HW, chroma_B2HW))
+        return self.class_ids(self._logits_at(self.mask_sizes[0], luminance_B1HW, chroma_B2HW))
+
+    def _logits_at(self, size: float, luminance: Tensor, chroma: Tensor | None) -> Tensor:
+        """Class logits at the size of `luminance`, of the images read at `size` times that."""
+        scaled = scale(luminance, size, self.align_corners)
+        colours = None if chroma is None else scale(chroma, size, self.align_corners)
+        return resize(self.logits(scaled, colours), luminance, self.align_corners)
+
     def fold(self) -> None:
         """Merge every batch norm into its convolution; for inference only."""
         for module in self.modules():
@@ -160,8 +202,3 @@ def class_ids(scores_BCHW: Tensor) -> Tensor:
     first = ((scores_BCHW == highest) * ranks).amax(dim=1)
     # Where a score is not a number nothing is the highest.
     return (count - first).clamp_(max=count - 1).long()
-
-
-def resize(features: Tensor, like: Tensor) -> Tensor:
-    """Resize [B,N,h,w] bilinearly, corners aligned, to the height and width of `like`."""
-    return F.interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from uaafusion_ros.network.fast import Fast
 from uaafusion_ros.network.folding import fold, shrink, unfold
 from uaafusion_ros.network.memory import Memory, Unit
 from uaafusion_ros.network.modes import FastSettings, resolve_mode
-from uaafusion_ros.network.segmentation import SegmentationNetwork
+from uaafusion_ros.network.segmentation import SegmentationNetwork, class_ids
 from uaafusion_ros.network.student import Realtime, StudentHead
 
 MINIMUM_SIDE = 32
@@ -54,7 +54,7 @@ class FusionOutput:
         nothing.
     labels_BHW: the regions, argmax of S(f_0), int64.
     mask_BHW: the class of the highest score of S of the fused image, int64.
-    scores_BCHW: S of the fused image.
+    scores_BCHW: S of the fused image, the mean over its readings.
     """
 
     fused_B1HW: Tensor | None = None
@@ -153,6 +153,15 @@ class UAAFusion(nn.Module):
         self._has_data_step = bool((self.step_sizes != 0).any())
         return self
 
+    def read_masks_at(self, sizes: tuple[float, ...]) -> None:
+        """Read masks at other sizes than the description says; see `ModelConfig.mask_sizes`.
+
+        Raises:
+            ConfigError: sizes that cannot be.
+        """
+        self.config = replace(self.config, mask_sizes=sizes)
+        self.segmentation.mask_sizes = sizes
+
     @property
     def differentiated(self) -> SegmentationNetwork:
         """S in the arithmetic that it was trained in, for gradients that tell their roundings."""
@@ -200,9 +209,7 @@ class UAAFusion(nn.Module):
             weight = contributions.infrared_weight_B1HW if contributions and weighs else None
             fused, gate = self._unfold(frame, weight, attribution, outputs)
         if fused is not None and segments:
-            logits = self.segmentation.logits(fused, chroma_B2HW)
-            mask = self.segmentation.class_ids(logits) if Output.MASK in outputs else None
-            scores = self.segmentation.scores(logits) if Output.SCORES in outputs else None
+            mask, scores = self._segment(fused, chroma_B2HW, outputs)
         return FusionOutput(
             fused_B1HW=fused if Output.FUSED in outputs else None,
             contributions=contributions if Output.CONTRIBUTIONS in outputs else None,
@@ -211,6 +218,15 @@ class UAAFusion(nn.Module):
             mask_BHW=mask,
             scores_BCHW=scores,
         )
+
+    def _segment(
+        self, fused: Tensor, chroma: Tensor | None, outputs: Output
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return mask and scores as far as they are wanted, of the same readings."""
+        if Output.SCORES not in outputs:
+            return self.segmentation.mask(fused, chroma), None
+        scores = self.segmentation.mask_scores(fused, chroma)
+        return class_ids(scores) if Output.MASK in outputs else None, scores
 
     def _unfold(
         self, frame: Frame, weight: Tensor | None, attribution: Attribution, outputs: Output

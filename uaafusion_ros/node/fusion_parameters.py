@@ -65,6 +65,14 @@ DECLARATIONS = (
         fixed=RECONFIGURE,
     ),
     Declaration(
+        "mask_sizes",
+        "",
+        "Factors of its size at which the fused image is read for the mask, as 0.8,1.6; more cost "
+        "more; empty: as the model says",
+        fixed=RECONFIGURE,
+        field="mask_sizes",
+    ),
+    Declaration(
         "mode",
         _pipeline.mode,
         "How attribution is computed; auto: realtime where the model has learned it, else exact",

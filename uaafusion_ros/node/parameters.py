@@ -10,7 +10,7 @@ from rclpy.parameter import Parameter
 
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.providers import ProviderSettings
-from uaafusion_ros.inference.settings import PipelineSettings, parse_size
+from uaafusion_ros.inference.settings import PipelineSettings, parse_mask_sizes, parse_size
 from uaafusion_ros.network.modes import FastSettings, ModeError
 from uaafusion_ros.node.declarations import ParameterError, check_value
 from uaafusion_ros.node.fusion_parameters import (
@@ -66,6 +66,7 @@ def read_settings(node: Node, changes: Iterable[Parameter] = ()) -> NodeSettings
     homography = tuple(float(number) for number in fields["homography"])
     fields["infrared_rotation"] = tuple(map(float, fields["infrared_rotation"]))
     fields["homography"] = None if homography == NO_HOMOGRAPHY else homography
+    fields["mask_sizes"] = _mask_sizes(fields["mask_sizes"])
     fast = {
         field.removeprefix(_FAST): fields.pop(field)
         for field in list(fields)
@@ -90,6 +91,13 @@ def read_settings(node: Node, changes: Iterable[Parameter] = ()) -> NodeSettings
         queue_size=values["queue_size"],
         frame=FrameSettings(pipeline, values["overlay_opacity"]),
     )
+
+
+def _mask_sizes(text: str) -> tuple[float, ...]:
+    try:
+        return parse_mask_sizes(text)
+    except SettingsError as error:
+        raise ParameterError(str(error)) from error
 
 
 def _compile_size(text: str) -> tuple[int, int] | None:

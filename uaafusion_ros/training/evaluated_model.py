@@ -80,8 +80,12 @@ class EvaluatedModel:
         device: str = "auto",
         max_side: int = 0,
         mode: str = AUTO,
+        mask_sizes: tuple[float, ...] = (),
     ) -> EvaluatedModel:
         """Load a model by path or shipped name ("" is the default).
+
+        Args:
+            mask_sizes: at which masks are read; () is as the model says.
 
         Raises:
             CheckpointError: the file is missing, damaged or of another kind.
@@ -90,6 +94,8 @@ class EvaluatedModel:
         """
         found = find_model(os.fspath(path))
         model, info = load_checkpoint(found)
+        if mask_sizes:
+            model.read_masks_at(mask_sizes)
         return cls(model, info, file=found.name, device=device, max_side=max_side, mode=mode)
 
     def fuse(
@@ -132,7 +138,7 @@ class EvaluatedModel:
         if chroma is not None:
             colours = torch.from_numpy(signed_chroma(resize(chroma, *size)))[None].to(self.device)
         with torch.no_grad():
-            labels = self._model.segmentation(self._tensor(small), colours).argmax(dim=1)
+            labels = self._model.segmentation.mask(self._tensor(small), colours)
         return resize_labels(labels[0].to(torch.uint8).cpu().numpy(), width, height)
 
     def mask_without_attention(self, infrared: np.ndarray, visible: np.ndarray) -> np.ndarray:

@@ -47,6 +47,7 @@ class EvaluationJob:
     modes: that every model runs in, each a column; beside others than `exact` stands that as well,
         as their yardstick. Empty: the one that the model has, without one.
     marked: COCO JSON of regions of known class in some of the pairs, which alone are evaluated.
+    mask_sizes: at which masks are read; () is as each model says.
     """
 
     models: tuple[str, ...]
@@ -59,6 +60,7 @@ class EvaluationJob:
     device: str = "auto"
     modes: tuple[str, ...] = ()
     marked: Path | None = None
+    mask_sizes: tuple[float, ...] = ()
 
     def columns(self) -> list[tuple[str, str]]:
         """Return the model and mode of every column; `exact` comes first of a model's."""
@@ -101,7 +103,13 @@ def evaluate_models(job: EvaluationJob, console: Console) -> EvaluationResult:
     folder = EvaluationFolder(job.data, job.limit, problem, marked=job.marked)
     compared = [ComparedFolder(path, folder.stems, problem) for path in job.compare]
     models = [
-        EvaluatedModel.from_file(path, device=job.device, max_side=job.max_side, mode=mode)
+        EvaluatedModel.from_file(
+            path,
+            device=job.device,
+            max_side=job.max_side,
+            mode=mode,
+            mask_sizes=job.mask_sizes,
+        )
         for path, mode in job.columns()
     ]
     evaluation = _Evaluation(job, folder, models, compared, problem)

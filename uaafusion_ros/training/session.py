@@ -86,6 +86,8 @@ _CHANGEABLE = (
     "attention_start",
     "attention_smoothing",
     "segmentation_colour",
+    "align_corners",
+    "mask_sizes",
 )
 
 

@@ -157,15 +157,22 @@ def test_an_exported_model_says_that_its_sizes_are_its_own(file: Path, tmp_path:
         open_model(str(path), device="cpu", mask_sizes=SIZES)
 
 
+def training(file: Path, **settings: object) -> TrainingSettings:
+    data = {"street": DatasetSettings(kind="street")}
+    return TrainingSettings(start=str(file), data=data, **settings)
+
+
 def test_training_goes_on_with_other_sizes(file: Path) -> None:
     wanted = {"mask_sizes": [1.0, 1.5], "align_corners": True, "student_channels": 0}
-    model = starting_model(
-        TrainingSettings(
-            name="n", start=str(file), model=wanted, data={"street": DatasetSettings(kind="street")}
-        )
-    )
+    model = starting_model(training(file, model=wanted))
     assert model.segmentation.mask_sizes == (1.0, 1.5)
     assert model.segmentation.align_corners
     for name, value in speaking(TWICE).state_dict().items():
         if not name.startswith("student."):
             assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_a_segmentation_that_learned_otherwise_is_not_taken_over(file: Path) -> None:
+    wanted = {"align_corners": True, "student_channels": 0}
+    with pytest.raises(SettingsError, match="learned with align_corners: false; set it"):
+        starting_model(training(file, model=wanted, start_segmentation=str(file)))

@@ -52,6 +52,11 @@ def _take_segmentation(model: UAAFusion, name: str) -> None:
             f"start_segmentation is {path}, whose segmentation network is another one: "
             f"{differences or 'its classes differ'}; give the model the same network, or train one"
         )
+    if info.config.align_corners != model.config.align_corners:
+        raise SettingsError(
+            f"start_segmentation is {path}, which learned with align_corners: "
+            f"{str(info.config.align_corners).lower()}; set it in the model's settings as well"
+        )
     model.segmentation.load_state_dict(state)
 
 

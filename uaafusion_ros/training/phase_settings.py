@@ -11,7 +11,6 @@ from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.training.checks import check_at_least, check_choice
 
 REGIONS = ("predicted", "labels")
-GREATEST_PAIR_SCALE = 1.5
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,12 @@ class SegmentationSettings(PhaseSettings):
     visible_share: float = 0.16
     #: How often such a fusion is that of a trained model, where there is one (`fused_by`).
     fused_share: float = 0.75
-    #: Pairs are scaled by this to 1.5. With `fast.scale` the sources are judged at a part of their
-    #: size; a network that has seen such small ones judges them more as it does whole ones.
+    #: Pairs are scaled by this to `greatest_pair_scale`. With `fast.scale` the sources are judged
+    #: at a part of their size; a network that has seen such small ones judges them more as it does
+    #: whole ones.
     least_pair_scale: float = 0.7
+    #: Masks that are read at larger sizes (`mask_sizes`) want a network that has seen such ones.
+    greatest_pair_scale: float = 1.5
     #: Of a network that reads colours: how often it is shown a coloured image without them, so that
     #: it goes on reading grey ones.
     grey_share: float = 0.15
@@ -76,10 +78,10 @@ class SegmentationSettings(PhaseSettings):
         super().__post_init__()
         for name in ("infrared_share", "visible_share", "fused_share", "grey_share"):
             check_at_least(name, getattr(self, name), 0)
-        if not 0.1 <= self.least_pair_scale <= GREATEST_PAIR_SCALE:
+        if not 0.1 <= self.least_pair_scale <= self.greatest_pair_scale <= 4:
             raise SettingsError(
-                f"least_pair_scale is {self.least_pair_scale}, expected 0.1 to "
-                f"{GREATEST_PAIR_SCALE}"
+                f"least_pair_scale is {self.least_pair_scale} and greatest_pair_scale "
+                f"{self.greatest_pair_scale}, expected 0.1 <= least <= greatest <= 4"
             )
         if self.infrared_share + self.visible_share > 1:
             raise SettingsError(

@@ -25,7 +25,7 @@ from uaafusion_ros.training.class_weights import class_weights
 from uaafusion_ros.training.datasets import Dataset, Sample
 from uaafusion_ros.training.kept_images import luminance_tensor
 from uaafusion_ros.training.losses import label_total, overlap_loss, segmentation_loss
-from uaafusion_ros.training.phase_settings import GREATEST_PAIR_SCALE, SegmentationSettings
+from uaafusion_ros.training.phase_settings import SegmentationSettings
 
 #: Pixels; what is finer is a detail.
 _DETAIL_SIGMA = 4.0
@@ -99,7 +99,7 @@ class SegmentationPhase:
             patch = random_crop(sample, rng, *size)
             image, coloured = self._single_camera(patch, rng)
         else:
-            scales = (self.settings.least_pair_scale, GREATEST_PAIR_SCALE)
+            scales = self.settings.least_pair_scale, self.settings.greatest_pair_scale
             patch = random_crop(sample, rng, *size, scales=scales)
             if dataset.name in self._pasted and rng.random() < self.settings.pasting_share:
                 patch = self._paster.paste(patch, rng)

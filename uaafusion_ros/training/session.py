@@ -112,15 +112,21 @@ def _model_from_file(settings: TrainingSettings) -> UAAFusion:
     wanted = _with_head(wanted, settings)
     if wanted == info.config:
         return model
-    kept = {
-        name: value for name, value in model.state_dict().items() if not name.startswith("student.")
-    }
+    kept = model.state_dict()
     torch.manual_seed(0)
     model = UAAFusion(wanted)
+    if not _same_head(info.config, wanted):
+        kept = {name: value for name, value in kept.items() if not name.startswith("student.")}
     stem = f"segmentation.{STEM_WEIGHT}"
     kept[stem] = _stem(kept[stem], wanted)
     model.load_state_dict(kept, strict=False)
     return model
+
+
+def _same_head(had: ModelConfig, wanted: ModelConfig) -> bool:
+    """Whether a head goes on from what it has learned; what it guesses is the same."""
+    settings = ("student_channels", "attention_gain", "attention_start")
+    return all(getattr(had, name) == getattr(wanted, name) for name in settings)
 
 
 def _stem(weight: Tensor, config: ModelConfig) -> Tensor:

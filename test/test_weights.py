@@ -44,14 +44,20 @@ def test_fused_images_show_no_comb_or_checkerboard_that_no_camera_shows(name: st
         assert (own > np.maximum(*cameras) + ALTERNATION).mean() < ALTERNATING
 
 
-def test_masks_of_fused_images_are_better_than_those_of_either_camera() -> None:
-    model = EvaluatedModel.from_file("uaafusion_edge", device="cpu", mode="realtime")
-    infrared, visible, fused = (Confusion(len(model.classes)) for _ in range(3))
+def test_masks_gain_by_fusing_and_by_being_read_at_two_sizes() -> None:
+    once, twice = (
+        EvaluatedModel.from_file("uaafusion_edge", device="cpu", mode="realtime", mask_sizes=sizes)
+        for sizes in ((1.0,), (0.8, 1.6))
+    )
+    infrared, visible, fused, fused_twice = (Confusion(len(once.classes)) for _ in range(4))
     for seed, condition in enumerate(("night", "fog") * 3, start=500100):
         frame = StreetScene(300, 400, condition, seed=seed).frame(0.0)
-        infrared.add(frame.labels, model.segment(frame.infrared))
-        visible.add(frame.labels, model.segment(*split_colour(frame.visible)))
-        mask = model.fuse(frame.infrared, frame.visible, Product.MASK).mask
-        fused.add(frame.labels, mask)
+        infrared.add(frame.labels, once.segment(frame.infrared))
+        visible.add(frame.labels, once.segment(*split_colour(frame.visible)))
+        for model, confusion in ((once, fused), (twice, fused_twice)):
+            mask = model.fuse(frame.infrared, frame.visible, Product.MASK).mask
+            confusion.add(frame.labels, mask)
     better = max(kind.mean_intersection_over_union() for kind in (infrared, visible))
     assert fused.mean_intersection_over_union() > better + 0.01
+    gain = fused_twice.mean_intersection_over_union() - fused.mean_intersection_over_union()
+    assert gain > 0.005

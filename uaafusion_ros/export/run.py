@@ -68,14 +68,11 @@ def export_model(job: ExportJob) -> Parity:
     import_onnxruntime()
     if not is_onnx(job.out):
         raise ExportError(f"{job.out}: expected a name that ends in {SUFFIX}")
-    model, info, file = read_model(job.model)
+    model, info, file = read_model(job.model, job.mask_sizes)
     try:
         resolve_mode("realtime", info.config)
     except ModeError as error:
         raise ExportError(f"{file.path}: what is exported is realtime mode: {error}") from error
-    if job.mask_sizes:
-        model.read_masks_at(job.mask_sizes)
-        info = replace(info, config=model.config)
     model.prepare_for_inference()
     parts = [shorten(trace(part, job.size)) for part in (FusingGraph(model), JudgingGraph(model))]
     content = join(*(halve(part) if job.half else part for part in parts))

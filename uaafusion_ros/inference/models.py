@@ -91,11 +91,17 @@ def check_checkpoint(name_or_path: str = "") -> CheckpointInfo:
     return info
 
 
-def read_model(name_or_path: str = "") -> tuple[UAAFusion, CheckpointInfo, ModelFile]:
+def read_model(
+    name_or_path: str = "", mask_sizes: tuple[float, ...] = ()
+) -> tuple[UAAFusion, CheckpointInfo, ModelFile]:
     """Return the model, on the CPU and ready for training, its description and its file.
+
+    Args:
+        mask_sizes: at which masks are read, in the description as well; () is as the file says.
 
     Raises:
         CheckpointError: the file is missing, damaged or of another kind.
+        ConfigError: sizes that cannot be.
     """
     path = find_model(name_or_path)
     with tempfile.TemporaryDirectory(prefix="uaafusion-") as folder:
@@ -111,6 +117,9 @@ def read_model(name_or_path: str = "") -> tuple[UAAFusion, CheckpointInfo, Model
             model, info = load_checkpoint(copy)
         except CheckpointError as error:
             raise CheckpointError(str(error).replace(str(copy), str(path))) from error
+    if mask_sizes:
+        model.read_masks_at(mask_sizes)
+        info = replace(info, config=model.config)
     return model, info, ModelFile(path, hashlib.sha256(content).hexdigest())
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from uaafusion_ros.inference.backends import Backend, TorchBackend
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.models import ModelFile, check_checkpoint, find_model, read_model
@@ -48,10 +46,7 @@ def open_model(
         # As many threads as PyTorch would take, whoever has limited them.
         backend = OnnxBackend(file, device, precision, providers, threads=torch.get_num_threads())
         return backend, file.info, ModelFile(path, file.sha256)
-    model, info, source = read_model(name_or_path)
-    if mask_sizes:
-        model.read_masks_at(mask_sizes)
-        info = replace(info, config=model.config)
+    model, info, source = read_model(name_or_path, mask_sizes)
     return TorchBackend(model, device, precision, compile_size), info, source
 
 

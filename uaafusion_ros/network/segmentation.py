@@ -23,7 +23,7 @@ class DeepLabDecoder(nn.Module):
     LOW_LEVEL_CHANNELS = 48
 
     def __init__(
-        self, scale_channels: Iterable[int], channels: int, *, align_corners: bool = True
+        self, scale_channels: Iterable[int], channels: int, *, align_corners: bool
     ) -> None:
         super().__init__()
         self.align_corners = align_corners
@@ -55,7 +55,7 @@ class PyramidDecoder(nn.Module):
         channels: int,
         detail_channels: int = 0,
         *,
-        align_corners: bool = True,
+        align_corners: bool,
     ) -> None:
         super().__init__()
         self.align_corners = align_corners

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import resource
 import shutil
 import signal
@@ -19,7 +20,13 @@ import torch
 from rich.console import Console
 
 from uaafusion_ros.inference.errors import SettingsError
-from uaafusion_ros.network.checkpoint import load_checkpoint
+from uaafusion_ros.inference.models import find_model
+from uaafusion_ros.network.checkpoint import (
+    CheckpointInfo,
+    load_checkpoint,
+    read_info,
+    save_checkpoint,
+)
 from uaafusion_ros.network.config import FMB_CLASSES
 from uaafusion_ros.network.unfolding import Output
 from uaafusion_ros.training.datasets import open_dataset
@@ -28,6 +35,7 @@ from uaafusion_ros.training.errors import DatasetError, StateError, TrainingErro
 from uaafusion_ros.training.layers import prepare_layers, set_sample_seeds
 from uaafusion_ros.training.optimisation import one_cycle
 from uaafusion_ros.training.run import train
+from uaafusion_ros.training.session import starting_model
 from uaafusion_ros.training.settings import DatasetSettings
 from uaafusion_ros.training.settings_file import read_settings
 from uaafusion_ros.training.state import load_state, save_state
@@ -326,6 +334,27 @@ def test_the_shipped_recipes_are_valid_settings():
         settings = read_settings(path, ["fusion.learning_rate=1e-3"])
         assert settings.fusion.learning_rate == 1e-3
         assert settings.adaptation.seed == 1, "phases keep defaults of their own"
+
+
+def test_every_part_of_our_recipe_can_begin_where_those_before_it_ended(tmp_path, monkeypatch):
+    text = (CONFIG.parent / "docs" / "retraining.md").read_text()
+    parts = re.findall(
+        r"^uaafusion train --config config/(\w+\.yaml)", text.split("## Our own recipe")[1], re.M
+    )
+    assert len(parts) > 10
+    monkeypatch.chdir(tmp_path)
+    for part in parts:
+        settings = read_settings(CONFIG / part, [])
+        named = [each.teacher for each in (settings.fusion, settings.joint) if each.teacher]
+        for name in (*named, *(name for data in settings.data.values() for name in data.fused_by)):
+            find_model(name)
+        model = starting_model(settings)
+        Path(settings.out).mkdir(parents=True)
+        info = CheckpointInfo(model.config, name=settings.name)
+        save_checkpoint(Path(settings.out) / f"{settings.name}.safetensors", model, info)
+    for ours in ("train_sizes/uaafusion_base", "train_edge_sizes/uaafusion_edge"):
+        shipped = read_info(find_model(Path(ours).name))
+        assert read_info(f"out/{ours}.safetensors").config == shipped.config
 
 
 def test_the_learning_rate_is_the_one_cycle_policy():

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -134,6 +135,20 @@ def test_a_class_list_beside_the_data_maps_labels_by_name(
     assert "kerb" in result.notes[0]
     assert list(result.models["tiny"].segmentation["fused"]) == ["person"]
     assert (tmp_path / "out" / "report.md").exists()
+
+
+def test_labels_that_a_model_guessed_are_not_taken_for_the_truth(
+    data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"labels": {"model": "its_teacher"}}))
+    job = EvaluationJob(
+        models=(str(tiny_model),), data=data, out=tmp_path / "out", limit=1, max_side=48
+    )
+    result = evaluate_models(job, Console(quiet=True))
+    assert "the labels are guesses of its_teacher" in result.notes[0]
+    with pytest.raises(SettingsError, match="holds train: give one of these"):
+        (tmp_path / "train").mkdir()
+        evaluate_models(replace(job, data=tmp_path), Console(quiet=True))
 
 
 def test_marks_choose_the_pairs_and_take_the_place_of_labels(

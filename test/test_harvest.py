@@ -242,6 +242,11 @@ def test_earlier_results_are_not_mixed_with_new_ones(drive, tmp_path) -> None:
     assert isinstance(done.exception, SettingsError) and "not empty" in str(done.exception)
 
 
+def test_a_recording_named_twice_is_refused(drive, tmp_path) -> None:
+    done = run(drive, drive, "--out", tmp_path / "pairs")
+    assert isinstance(done.exception, SettingsError) and "more than once" in str(done.exception)
+
+
 def test_no_pair_of_train_is_a_neighbour_of_val_in_another_recording() -> None:
     second = 10**9
     accounts = [BagAccount(bag=None, streams={}) for _ in range(2)]  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from rich.console import Console
 from uaafusion_ros.inference.errors import SettingsError
 from uaafusion_ros.inference.models import find_model
 from uaafusion_ros.network.checkpoint import (
+    CheckpointError,
     CheckpointInfo,
     load_checkpoint,
     read_info,
@@ -327,6 +328,43 @@ def test_settings_of_a_data_set_that_nothing_asks_for_are_said(tmp_path) -> None
 def test_a_wrong_setting_is_refused_with_what_is_meant(tmp_path, console, data, override, message):
     with pytest.raises(SettingsError, match=message):
         run(tmp_path, console, data, "segmentation.steps=1", "accumulation=2", override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["fusion.mix={drve: 1}"], r"fusion\.mix\.drve: no such data set; did you mean drive\?"),
+        (["fusion.teacher=nobody", "fusion.losses.imitation=1"], "'nobody' is neither a file"),
+        (["adaptation.steps=1", "data.drive.fused_by=[nobody]"], "'nobody' is neither a file"),
+        (["fusion.batch=3", "accumulation=2"], "batch is 3.*expected a multiple of 2"),
+        (["name=a/b"], "name is 'a/b', expected that of a file"),
+    ],
+)
+def test_what_a_later_phase_would_stop_at_is_told_before_the_first_one(
+    tmp_path, console, data, overrides, message
+):
+    with pytest.raises((SettingsError, CheckpointError), match=message):
+        run(tmp_path, console, data, *overrides)
+    assert not (tmp_path / "losses.csv").exists()
+
+
+def test_weights_that_are_not_finite_are_not_kept(tmp_path, console, data):
+    changes = ["save_every=1", "fusion.learning_rate=.inf"]
+    with pytest.raises(TrainingError, match="weights are not finite after step 1 of fusion"):
+        run(tmp_path, console, data, *changes)
+    kept = load_state(tmp_path / "state.pt")
+    assert kept["finished"] == ["segmentation"]
+    assert all(value.isfinite().all() for value in kept["model"].values())
+
+
+def test_it_is_said_where_pairs_got_hardly_any_label_and_what_is_measured_on_training_data(
+    tmp_path, console, data
+):
+    changes = ["segmentation.steps=0", "fusion.steps=1", "fusion.confidence=1"]
+    run(tmp_path, console, data, *changes, f"validation.again={{path: {data}}}")
+    said = console.export_text()
+    assert "fusion: labelled 0.0% of the pixels of drive; the network is not sure" in said
+    assert "validation.again is what data." in said
 
 
 def test_the_shipped_recipes_are_valid_settings():

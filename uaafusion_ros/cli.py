@@ -33,6 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Attribution-guided fusion of infrared and visible images.",
 )
+#: Status of a command that Ctrl-C has ended, as shells have it.
+_INTERRUPTED = 130
+
 dataset_app = typer.Typer(no_args_is_help=True, help="Look after training data.")
 
 app.command()(fuse)
@@ -76,7 +79,11 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         console.print("interrupted")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
+    except SystemExit as leaving:  # what Typer makes of Ctrl-C, without a word
+        if leaving.code == _INTERRUPTED:
+            console.print("interrupted")
+        raise
 
 
 def _version(shown: bool) -> None:

@@ -16,7 +16,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Folder with infrared/, visible/, maybe labels/.")],
     out: Annotated[Path, typer.Option(help="Folder for the report.")],
     model: Annotated[
-        list[str] | None, typer.Option(help="Model file or name; repeat for several.")
+        list[str] | None, typer.Option(help="Model file or name; repeat. Default: uaafusion_edge.")
     ] = None,
     compare: Annotated[
         list[Path] | None, typer.Option(help="Folder of another method's fused images; repeat.")

@@ -11,6 +11,21 @@ from typing import Any
 import cv2
 import numpy as np
 
+from uaafusion_ros.inference.errors import SettingsError
+
+
+def require_writable(folder: Path) -> None:
+    """See that `folder` can be made and written to, before hours are spent on what goes there.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise SettingsError(f"{there} is a file; give another folder for the results")
+    if not os.access(there, os.W_OK):
+        raise SettingsError(f"{there} cannot be written to; give another folder for the results")
+
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that a reader never sees half of it."""

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from uaafusion_ros.inference.models import find_model
-from uaafusion_ros.inference.output_files import write_image, write_json
+from uaafusion_ros.inference.output_files import require_writable, write_image, write_json
 from uaafusion_ros.network.checkpoint import read_info
 from uaafusion_ros.training.alignment import (
     SET_LIMITS,
@@ -64,11 +64,11 @@ def check_dataset(folder: Path, out: Path, console: Console, *, model: str = "")
         what stands in ``report.json``; ``ok`` says whether nothing is wrong.
 
     Raises:
-        SettingsError: no data set.
+        SettingsError: no data set, or `out` cannot be written.
         CheckpointError: the model cannot be used.
-        OSError: the results cannot be written.
     """
     layout, splits = find_splits(folder)
+    require_writable(out)
     classes = class_list(folder, layout)
     if not classes.names and model:
         config = read_info(find_model(model)).config
@@ -82,9 +82,9 @@ def check_dataset(folder: Path, out: Path, console: Console, *, model: str = "")
         console.print(f"[yellow]{problem.kind}:[/yellow] {escape(problem.text)}", soft_wrap=True)
     if len(problems) > LISTED:
         console.print(f"and {len(problems) - LISTED} more, see {out / 'report.json'}")
-    out.mkdir(parents=True, exist_ok=True)
     flagged = [picture for check in checks for picture in check.flagged][:SHOWN_PROBLEMS]
     shown = [picture for check in checks for picture in check.shown]
+    out.mkdir(parents=True, exist_ok=True)
     write_image(out / "contact.png", contact_sheet(flagged + shown))
     report = {
         "folder": str(folder),
@@ -96,6 +96,11 @@ def check_dataset(folder: Path, out: Path, console: Console, *, model: str = "")
         "problems": [asdict(problem) for problem in problems],
     }
     write_json(out / "report.json", report)
+    console.print(
+        f"{len(problems)} problems; pictures in {escape(str(out / 'contact.png'))}, all of this in "
+        f"{escape(str(out / 'report.json'))}",
+        soft_wrap=True,
+    )
     return report
 
 

@@ -25,7 +25,13 @@ from uaafusion_ros.training.class_mapping import (
 )
 from uaafusion_ros.training.coco import image_stems
 from uaafusion_ros.training.errors import DatasetError
-from uaafusion_ros.training.image_files import part_colour, read_colour, read_labels, read_luminance
+from uaafusion_ros.training.image_files import (
+    missing_folder,
+    part_colour,
+    read_colour,
+    read_labels,
+    read_luminance,
+)
 from uaafusion_ros.training.settings import DatasetSettings
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -249,7 +255,7 @@ def _mapping(settings: DatasetSettings, classes: Sequence[str]) -> ClassMapping:
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder; expected images in it")
+        raise DatasetError(missing_folder(folder))
     found = {
         path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES
     }

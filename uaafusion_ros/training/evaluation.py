@@ -13,6 +13,7 @@ from rich.progress import track
 
 from uaafusion_ros.inference.backends import NetworkArrays
 from uaafusion_ros.inference.errors import FrameError, SettingsError
+from uaafusion_ros.inference.output_files import require_writable
 from uaafusion_ros.inference.products import Product
 from uaafusion_ros.inference.render import split_colour
 from uaafusion_ros.inference.settings import MINIMUM_SIDE
@@ -88,7 +89,8 @@ def evaluate_models(job: EvaluationJob, console: Console) -> EvaluationResult:
     Raises:
         CheckpointError: a model cannot be used.
         DatasetError: the marks cannot be read.
-        SettingsError: a folder without pairs, no usable pair, or nothing to plot with.
+        SettingsError: a folder without pairs, no usable pair, nothing to plot with, or `job.out`
+            cannot be written.
     """
     problems: list[str] = []
 
@@ -97,6 +99,7 @@ def evaluate_models(job: EvaluationJob, console: Console) -> EvaluationResult:
         console.print(f"[yellow]skipped:[/yellow] {escape(text)}", soft_wrap=True)
 
     require_plots()
+    require_writable(job.out)
     for name in ("limit", "faithfulness"):
         if getattr(job, name) < 0:
             raise SettingsError(f"{name} is {getattr(job, name)}, expected 0 or more")
@@ -291,6 +294,11 @@ class _Evaluation:
 
     def _notes(self) -> list[str]:
         notes = []
+        if self._folder.guessed_by:
+            notes.append(
+                f"the labels are guesses of {self._folder.guessed_by}: IoU is agreement with it, "
+                "which it and models trained on its guesses reach the sooner"
+            )
         for name, measured in self._measured.items():
             if self._folder.has_labels and measured.mapping.unmapped:
                 notes.append(

@@ -16,7 +16,8 @@ from uaafusion_ros.inference.thermal import GainControl
 from uaafusion_ros.training.class_mapping import ClassMapping, map_classes, read_class_names
 from uaafusion_ros.training.coco import category_names
 from uaafusion_ros.training.datasets import DatasetError
-from uaafusion_ros.training.image_files import read_labels
+from uaafusion_ros.training.harvest_account import guessed_by
+from uaafusion_ros.training.image_files import missing_folder, read_labels
 from uaafusion_ros.training.regions import Region, draw_regions, read_regions
 
 #: Called with what is wrong with a file that is then left out.
@@ -71,6 +72,8 @@ class EvaluationFolder:
             self._labels = images_by_stem(labels, problem) if labels.is_dir() else {}
             self._class_names = read_class_names(folder.resolve())
         self.has_labels = bool(self._labels or self._marks)
+        #: The model that guessed the labels; empty where they are not known to be guesses.
+        self.guessed_by = guessed_by(folder) if self._labels else ""
         for own, other, partner in (
             (self._infrared, self._visible, "visible"),
             (self._visible, self._infrared, "infrared"),
@@ -203,7 +206,7 @@ def images_by_stem(folder: Path, problem: Problem) -> dict[str, Path]:
         SettingsError: a folder that is missing or holds no images.
     """
     if not folder.is_dir():
-        raise SettingsError(f"{folder} is not a folder; expected images in it")
+        raise SettingsError(missing_folder(folder))
     found = by_stem(folder, problem)
     if not found:
         raise SettingsError(f"{folder} holds no images; expected {', '.join(SUFFIXES)}")

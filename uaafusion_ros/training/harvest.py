@@ -25,7 +25,7 @@ from rich.progress import track
 from uaafusion_ros.bag_topics import choose_topics
 from uaafusion_ros.bags import CHECKS, DECODERS, Bag, BagImage
 from uaafusion_ros.inference.errors import FrameError, SettingsError
-from uaafusion_ros.inference.output_files import write_image, write_json
+from uaafusion_ros.inference.output_files import require_writable, write_image, write_json
 from uaafusion_ros.inference.registration import register
 from uaafusion_ros.inference.render import split_colour
 from uaafusion_ros.inference.thermal import GainControl
@@ -35,6 +35,7 @@ from uaafusion_ros.node.pairing import Pair, StampPairing
 from uaafusion_ros.offline.pairs import recorded_pairing
 from uaafusion_ros.stamps import SECOND
 from uaafusion_ros.training.harvest_account import (
+    MANIFEST,
     STREAMS,
     BagAccount,
     HarvestedPair,
@@ -55,12 +56,16 @@ def harvest(plan: HarvestPlan, console: Console) -> dict[str, Any]:
 
     Raises:
         BagError: a recording that cannot be read at all.
-        SettingsError: topics that a recording does not have, or a folder that is not empty.
+        SettingsError: topics that a recording does not have, or a folder that is not empty or
+            cannot be written to.
         CheckpointError: the model for pseudo-labels cannot be used.
         OSError: the pairs cannot be written.
     """
     if plan.out.exists() and (not plan.out.is_dir() or any(plan.out.iterdir())):
-        raise SettingsError(f"{plan.out} is not empty; give a new folder, or remove it first")
+        unfinished = plan.out.is_dir() and not (plan.out / MANIFEST).exists()
+        why = ", and without the manifest of a finished harvest" if unfinished else ""
+        raise SettingsError(f"{plan.out} is not empty{why}; give a new folder, or remove it first")
+    require_writable(plan.out)
     labeller = _labeller(plan)
     bags = [Bag(path) for path in plan.bags]
     topics = dict(zip(STREAMS, choose_topics(bags, plan.infrared, plan.visible), strict=True))
@@ -86,7 +91,7 @@ def harvest(plan: HarvestPlan, console: Console) -> dict[str, Any]:
         "settings": _settings(plan),
         "pairs": [asdict(pair) for pair in pairs],
     }
-    write_json(plan.out / "manifest.json", manifest)
+    write_json(plan.out / MANIFEST, manifest)
     return manifest
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from uaafusion_ros.bags import Bag
@@ -14,7 +16,19 @@ from uaafusion_ros.node.accounting import STREAMS, FrameDrop
 from uaafusion_ros.node.pairing import StampPairing
 from uaafusion_ros.stamps import SECOND
 
-__all__ = ["STREAMS", "BagAccount", "HarvestedPair", "PairDrop", "split_by_time"]
+__all__ = [
+    "MANIFEST",
+    "STREAMS",
+    "BagAccount",
+    "HarvestedPair",
+    "PairDrop",
+    "guessed_by",
+    "split_by_time",
+]
+
+
+MANIFEST = "manifest.json"
+"""What a harvest says of itself, beside train/ and val/."""
 
 
 class PairDrop(str, Enum):
@@ -151,3 +165,16 @@ def split_by_time(accounts: list[BagAccount], val_share: float, gap: int) -> Non
 def _is_near(stamp: int, others: list[int], gap: int) -> bool:
     at = bisect_left(others, stamp)
     return any(abs(stamp - other) < gap for other in others[max(0, at - 1) : at + 1])
+
+
+def guessed_by(folder: Path) -> str:
+    """Return the model that guessed the labels of a harvest's split; empty where nobody says so.
+
+    Args:
+        folder: the split, OUT/train or OUT/val.
+    """
+    try:
+        labels = json.loads((folder.resolve().parent / MANIFEST).read_text())["labels"]
+        return str(labels["model"]) if (folder / "labels").is_dir() else ""
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""

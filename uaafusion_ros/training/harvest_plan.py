@@ -46,6 +46,10 @@ class HarvestPlan:
     def __post_init__(self) -> None:
         if not self.bags:
             raise SettingsError("no recording given; expected at least one")
+        named = [path.resolve() for path in self.bags]
+        twice = next((bag for bag in self.bags if named.count(bag.resolve()) > 1), None)
+        if twice is not None:
+            raise SettingsError(f"{twice} is named more than once; its pairs would count double")
         for name in ("max_skew", "every", "split_gap", "difference"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise SettingsError(f"{name} is {getattr(self, name)}, expected 0 or more")
@@ -55,3 +59,5 @@ class HarvestPlan:
             raise SettingsError(f"val_share is {self.val_share}, expected 0 <= share < 1")
         if self.confidence is not None and not 0 < self.confidence <= 1:
             raise SettingsError(f"confidence is {self.confidence}, expected 0 < value <= 1")
+        if self.confidence is not None and not self.label_with:
+            raise SettingsError("confidence is of guessed labels; give the model for label_with")

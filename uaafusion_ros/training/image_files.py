@@ -14,6 +14,13 @@ _END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 _TRAILER = 512
 
 
+def missing_folder(folder: Path) -> str:
+    """Say that `folder`, of one kind of images, is not there, and where they might be."""
+    splits = [name for name in ("train", "val", "test") if (folder.parent / name).is_dir()]
+    hint = f"; {folder.parent} holds {' and '.join(splits)}: give one of these" if splits else ""
+    return f"{folder} is not a folder; expected images in it{hint}"
+
+
 def read_luminance(path: Path) -> np.ndarray:
     """Read an image as luminance uint8 [H,W].
 

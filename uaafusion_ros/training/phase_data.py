@@ -17,9 +17,13 @@ from uaafusion_ros.training.phase_settings import (
 )
 from uaafusion_ros.training.pseudo_labels import (
     Knowledge,
+    LabelledPixels,
     PseudoLabelledDataset,
     write_pseudo_labels,
 )
+
+#: Share of labelled pixels below which somebody should know.
+_FEW_LABELS = 0.05
 
 
 def shares_of(
@@ -39,8 +43,9 @@ def shares_of(
     by_name = {dataset.name: dataset for dataset in datasets}
     for name, share in settings.mix.items():
         if name not in by_name:
-            near = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5) or list(by_name)
-            raise SettingsError(f"{phase}.mix.{name}: no such data set; have {', '.join(near)}")
+            near = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"have {', '.join(by_name)}"
+            raise SettingsError(f"{phase}.mix.{name}: no such data set; {hint}")
         reason = _why_not(settings, by_name[name], named=True)
         if share > 0 and reason:
             raise SettingsError(f"{phase}.mix.{name}: {reason}")
@@ -76,19 +81,21 @@ def write_labels(
     processes: Processes,
     unreadable: Callable[[str, str], None],
     knowledge: Mapping[str, Knowledge],
-) -> list[str]:
-    """Label this process's part of all pseudo-labelled data sets; return their names.
+) -> dict[str, LabelledPixels]:
+    """Label this process's part of all pseudo-labelled data sets.
 
     Args:
         knowledge: by the name of the data set.
+
+    Returns:
+        how many pixels of each got a label.
 
     Raises:
         OSError: a label cannot be written.
         TrainingError: too many samples are unreadable.
     """
-    labelled = [dataset for dataset in datasets if isinstance(dataset, PseudoLabelledDataset)]
-    for dataset in labelled:
-        write_pseudo_labels(
+    return {
+        dataset.name: write_pseudo_labels(
             network,
             dataset.pairs,
             dataset.folder,
@@ -97,7 +104,29 @@ def write_labels(
             unreadable=unreadable,
             knowledge=knowledge[dataset.name],
         )
-    return [dataset.name for dataset in labelled]
+        for dataset in datasets
+        if isinstance(dataset, PseudoLabelledDataset)
+    }
+
+
+def describe_labels(phase: str, parts: Sequence[Mapping[str, LabelledPixels]]) -> list[str]:
+    """Say of every data set how much of it has a label now.
+
+    Args:
+        parts: what `write_labels` returned in every process.
+    """
+    lines = []
+    for name in parts[0]:
+        labelled = sum(part[name].labelled for part in parts)
+        share = labelled / max(1, sum(part[name].pixels for part in parts))
+        line = f"{phase}: labelled {share:.1%} of the pixels of {name}"
+        if share < _FEW_LABELS:
+            line += (
+                f"; the network is not sure of the rest, so little is learned from {name}: train "
+                f"the segmentation longer before, or lower {phase}.confidence"
+            )
+        lines.append(line)
+    return lines
 
 
 def _why_not(settings: PhaseSettings, dataset: Dataset, *, named: bool) -> str:

@@ -81,6 +81,14 @@ class PseudoLabelledDataset:
 
 
 @dataclass(frozen=True)
+class LabelledPixels:
+    """labelled: pixels that got a label, of so many pixels."""
+
+    labelled: int
+    pixels: int
+
+
+@dataclass(frozen=True)
 class Knowledge:
     """What is known of a data set's pairs beside the images.
 
@@ -118,18 +126,22 @@ def write_pseudo_labels(
     part: Iterable[int],
     unreadable: Callable[[str, str], None],
     knowledge: Knowledge,
-) -> None:
+) -> LabelledPixels:
     """Label the samples in `part` and write class ids as `folder`/INDEX.png.
 
     Raises:
         OSError: a label cannot be written.
     """
-    labeller = to_label_with(network)
+    labeller, labelled, pixels = to_label_with(network), 0, 0
 
     def labels(_: int, sample: Sample) -> np.ndarray:
-        return _labels(labeller, sample, confidence, knowledge)
+        nonlocal labelled, pixels
+        ids = _labels(labeller, sample, confidence, knowledge)
+        labelled, pixels = labelled + np.count_nonzero(ids), pixels + ids.size
+        return ids
 
     keep_images(dataset, folder, part, unreadable, labels)
+    return LabelledPixels(labelled, pixels)
 
 
 def to_label_with(network: SegmentationNetwork) -> SegmentationNetwork:

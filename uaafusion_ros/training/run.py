@@ -11,6 +11,7 @@ from rich.console import Console
 
 from uaafusion_ros import __version__
 from uaafusion_ros.inference.errors import SettingsError
+from uaafusion_ros.inference.output_files import require_writable
 from uaafusion_ros.network.checkpoint import CheckpointInfo, save_checkpoint
 from uaafusion_ros.training.datasets import Dataset
 from uaafusion_ros.training.distributed import Processes
@@ -18,10 +19,16 @@ from uaafusion_ros.training.errors import TrainingError
 from uaafusion_ros.training.fused_views import fuse_pairs, with_fused_views
 from uaafusion_ros.training.layers import prepare_layers
 from uaafusion_ros.training.mixture import Mixture, Unreadable
-from uaafusion_ros.training.phase_data import shares_of, with_pseudo_labels, write_labels
+from uaafusion_ros.training.phase_data import (
+    describe_labels,
+    shares_of,
+    with_pseudo_labels,
+    write_labels,
+)
 from uaafusion_ros.training.phase_settings import PhaseSettings
 from uaafusion_ros.training.phases import LABELLING_PHASES, PHASES, build_phase, mode_taught_by
 from uaafusion_ros.training.pictures import picture_of
+from uaafusion_ros.training.preflight import check_phases, measured_on_training_data
 from uaafusion_ros.training.pseudo_labels import knowledge_of
 from uaafusion_ros.training.resuming import (
     changed_settings,
@@ -29,8 +36,7 @@ from uaafusion_ros.training.resuming import (
     earlier_state,
     plain_settings,
 )
-from uaafusion_ros.training.segmentation_metrics import Confusion
-from uaafusion_ros.training.segmentation_phase import SegmentationPhase, label_image
+from uaafusion_ros.training.segmentation_phase import SegmentationPhase
 from uaafusion_ros.training.session import (
     collect_statistics,
     first_pair,
@@ -40,6 +46,7 @@ from uaafusion_ros.training.session import (
 from uaafusion_ros.training.settings import TrainingSettings
 from uaafusion_ros.training.state import save_state
 from uaafusion_ros.training.trainer import PhaseProgress, StepReport, Trainer
+from uaafusion_ros.training.validation import measure_masks
 from uaafusion_ros.training.watching import Watch
 
 STATE_FILE = "state.pt"
@@ -71,7 +78,7 @@ class _Run:
         self._settings, self._processes, self._console = settings, processes, console
         self._out = Path(settings.out)
         self._state_file = self._out / STATE_FILE
-        if not any(map(settings.steps_of, PHASES)):
+        if not self._active():
             raise SettingsError(f"no phase has steps; give one of {', '.join(PHASES)} some")
         state = self._earlier_state(resume)
         model = starting_model(settings)
@@ -92,6 +99,8 @@ class _Run:
         self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if state is not None:
             self._take_up(state)
+        waiting = [name for name in self._active() if name not in self._finished]
+        check_phases(waiting, settings, self._datasets, processes)
         self._write_settings()
         self._watch = self._begin_watch()
         labelled = sum(len(dataset) for dataset in self._datasets if dataset.has_labels)
@@ -100,6 +109,11 @@ class _Run:
         for dataset in (*self._datasets, *self._validation):
             for note in dataset.notes:
                 self._say(note)
+        for note in measured_on_training_data(settings):
+            self._say(note)
+
+    def _active(self) -> list[str]:
+        return [name for name in PHASES if self._settings.steps_of(name)]
 
     def _say(self, text: str) -> None:
         if self._processes.first:
@@ -111,6 +125,7 @@ class _Run:
     def _earlier_state(self, resume: bool) -> dict[str, Any] | None:
         state = None
         if self._processes.first:
+            require_writable(self._out)
             self._out.mkdir(parents=True, exist_ok=True)
             state = earlier_state(self._state_file, resume)
             if resume and state is None:
@@ -127,10 +142,12 @@ class _Run:
 
     def _take_up(self, state: dict[str, Any]) -> None:
         check_model(self._state_file, state, self._model.config)
-        for line in changed_settings(state["settings"], plain_settings(self._settings)):
-            self._say(f"changed since the state was saved: {line}")
-        self._model.load_state_dict(state["model"])
         self._finished, self._metrics = list(state["finished"]), dict(state["metrics"])
+        for line in changed_settings(state["settings"], plain_settings(self._settings)):
+            late = line.split(".", 1)[0] in self._finished
+            effect = "; without effect, that phase is finished" if late else ""
+            self._say(f"changed since the state was saved: {line}{effect}")
+        self._model.load_state_dict(state["model"])
         self._unreadable.reasons.update(state["unreadable"])
         self._phase = state["phase"]
         self._progress = PhaseProgress(int(state["step"]), state["work"])
@@ -145,10 +162,14 @@ class _Run:
 
     def go(self) -> Path:
         try:
-            for name in PHASES:
-                if name not in self._finished and self._settings.steps_of(name):
+            for name in self._active():
+                if name not in self._finished:
                     self._run_phase(name)
             return self._finish()
+        except KeyboardInterrupt:
+            kept = "--resume goes on" if self._state_file.exists() else "nothing was saved yet"
+            self._say(f"stopped at step {self._progress.step} of {self._phase}; {kept}")
+            raise
         finally:
             if self._watch is not None:
                 self._watch.close()
@@ -194,14 +215,14 @@ class _Run:
                 self._watch.end()
         self._finished.append(name)
         self._phase = ""
-        if isinstance(phase, SegmentationPhase):
-            self._measure()
+        measured = self._measure() if isinstance(phase, SegmentationPhase) else {}
+        self._metrics.update(measured)
         self._show(name, settings.steps)
-        self._save({}, settings.steps, phase.describe())
+        self._save({}, settings.steps, {**phase.describe(), **measured})
 
     def _label(self, phase: str, datasets: list[Dataset]) -> None:
         self._model.requires_grad_(False)
-        names = write_labels(
+        shares = write_labels(
             self._model.segmentation,
             datasets,
             getattr(self._settings, phase).confidence,
@@ -209,9 +230,9 @@ class _Run:
             unreadable=self._unreadable.note,
             knowledge=self._knowledge,
         )
-        self._processes.gather(None)  # nobody reads before all have written
-        if names:
-            self._say(f"{phase}: labelled the pairs of {', '.join(names)}")
+        # Gathered also so that nobody reads before all have written.
+        for line in describe_labels(phase, self._processes.gather(shares)):
+            self._say(line)
 
     def _fuse(self, folder: Path, datasets: list[Dataset]) -> None:
         ours, unreadable = self._processes, self._unreadable.note
@@ -219,22 +240,11 @@ class _Run:
             self._say(line)
         ours.gather(None)  # nobody reads before all have written
 
-    def _measure(self) -> None:
+    def _measure(self) -> dict[str, float]:
         if self._watch is None:
-            return
-        for dataset in self._validation:
-            if not dataset.has_labels:
-                continue
-            confusion = Confusion(len(self._classes))
-            for index in range(len(dataset)):
-                sample = dataset.load(index)
-                assert sample.labels is not None
-                confusion.add(sample.labels, label_image(self._model.segmentation, sample.visible))
-            mean = confusion.mean_intersection_over_union()
-            scores = confusion.intersection_over_union()
-            self._metrics[f"{dataset.name}_visible_miou"] = mean
-            named = ", ".join(f"{self._classes[key]} {value:.3f}" for key, value in scores.items())
-            self._say(f"{dataset.name}: mIoU {mean:.3f} over {len(scores)} classes: {named}")
+            return {}
+        network = self._model.segmentation
+        return measure_masks(network, self._validation, self._classes, self._say)
 
     def _show(self, phase: str, step: int) -> None:
         if self._watch is None:

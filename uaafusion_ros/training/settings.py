@@ -125,6 +125,10 @@ class TrainingSettings:
     licence: str = "Apache-2.0 (weights); the data sets have terms of their own"
 
     def __post_init__(self) -> None:
+        if not self.name or set(self.name) & set("/\\\0"):
+            raise SettingsError(
+                f"name is {self.name!r}, expected that of a file; the folder is set by out="
+            )
         check_choice("precision", self.precision, PRECISIONS)
         check_at_least("accumulation", self.accumulation, 1)
         check_at_least("save_every", self.save_every, 1)

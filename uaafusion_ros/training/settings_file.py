@@ -21,15 +21,21 @@ def read_settings(path: Path, overrides: Iterable[str] = ()) -> TrainingSettings
     """Read `path` and apply overrides such as `fusion.steps=20`; `data.NAME=null` leaves one out.
 
     Raises:
-        SettingsError: not YAML, an unknown key (with those that are near), or an impossible value.
-        OSError: no such file.
+        SettingsError: no such file, not YAML, an unknown key (with those that are near), or an
+            impossible value.
     """
     try:
         values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error.strerror}); expected a file of settings such as "
+            "config/train.yaml"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
-        raise SettingsError(f"{path} holds {type(values).__name__}, expected settings by name")
+        what = "is empty" if values is None else f"holds {type(values).__name__}"
+        raise SettingsError(f"{path} {what}, expected settings by name")
     for override in overrides:
         _apply(values, override)
     for name in ("data", "validation"):

@@ -71,12 +71,12 @@ class Trainer:
             save: called with the number of finished steps and what `progress.restored` needs.
 
         Raises:
-            TrainingError: a loss or gradient is not finite (names the files), or too many
-                samples are unreadable.
+            TrainingError: a loss or gradient is not finite (names the files), weights are not, or
+                too many samples are unreadable.
             SettingsError: a batch that cannot be divided among the processes.
         """
         settings = phase.settings
-        parts = _parts(settings.batch, self._processes, self._settings.accumulation)
+        parts = parts_of(settings.batch, self._processes, self._settings.accumulation)
         phase.train()
         self._model.zero_grad(set_to_none=True)
         work = _Work(
@@ -100,8 +100,11 @@ class Trainer:
             rate = phase.optimiser.param_groups[0]["lr"]
             report(StepReport(step + 1, losses, rate))
             progress.step = step + 1
-            if progress.step % self._settings.save_every == 0 and progress.step < settings.steps:
-                save(progress.step, work.state())
+            last = progress.step == settings.steps
+            if last or progress.step % self._settings.save_every == 0:
+                self._require_finite_weights(phase, progress.step)
+                if not last:
+                    save(progress.step, work.state())
         phase.optimiser.zero_grad(set_to_none=True)
         if work.average is not None:
             work.average.copy_to(self._model)
@@ -157,6 +160,15 @@ class Trainer:
         finite = bool(torch.isfinite(means).all())
         return dict(zip(sums, means.tolist(), strict=True)), finite
 
+    def _require_finite_weights(self, phase: Phase, step: int) -> None:
+        """A rate far too high spoils weights a step before it shows in the loss."""
+        if all(bool(torch.isfinite(value).all()) for value in self._model.parameters()):
+            return
+        raise TrainingError(
+            f"the weights are not finite after step {step} of {phase.name}; the state saved before "
+            f"it is kept. Lower {phase.name}.learning_rate, then --resume"
+        )
+
     def _stop(self, what: str, phase: Phase, step: int, batches: list[Batch]) -> None:
         """Every process arrives here in the same step, since all saw the same means."""
         names = [name for batch in batches for name in batch.names]
@@ -199,8 +211,12 @@ class _Work:
             self.average.restore(state["average"])
 
 
-def _parts(batch: int, processes: Processes, accumulation: int) -> list[range]:
-    """Return this process's ranges of sample indices, one for every part of a step."""
+def parts_of(batch: int, processes: Processes, accumulation: int) -> list[range]:
+    """Return this process's ranges of sample indices, one for every part of a step.
+
+    Raises:
+        SettingsError: a batch that cannot be divided among the processes.
+    """
     divisor = processes.world * accumulation
     if batch % divisor:
         raise SettingsError(

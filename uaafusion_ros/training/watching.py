@@ -143,7 +143,7 @@ class Watch:
                 steps, losses = zip(*points, strict=True)
                 axes.plot(steps, _smooth(losses), label=name, linewidth=2 if name == "total" else 1)
             axes.set(title=phase, xlabel="step", ylabel="weighted loss", yscale="log")
-            axes.legend()
+            axes.legend(fontsize="small", framealpha=0.5)
         path = self._out / "losses.png"
         figure.savefig(path, dpi=110)
         return path

@@ -26,6 +26,9 @@ from uaafusion_ros.commands.replay_test import replay_test
 from uaafusion_ros.commands.train import train
 from uaafusion_ros.commands.video import video
 
+#: Status of a command that Ctrl-C has ended, as shells have it.
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="uaafusion",
     no_args_is_help=True,
@@ -33,9 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Attribution-guided fusion of infrared and visible images.",
 )
-#: Status of a command that Ctrl-C has ended, as shells have it.
-_INTERRUPTED = 130
-
 dataset_app = typer.Typer(no_args_is_help=True, help="Look after training data.")
 
 app.command()(fuse)

@@ -23,9 +23,8 @@ from uaafusion_ros.training.datasets import (
     VISIBLE,
     DatasetError,
 )
-from uaafusion_ros.training.image_files import read_labels
+from uaafusion_ros.training.image_files import SPLITS, read_labels
 
-SPLITS = ("train", "val", "test")
 _CHECKED_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 

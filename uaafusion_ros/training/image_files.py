@@ -9,6 +9,7 @@ import numpy as np
 
 from uaafusion_ros.training.errors import DatasetError
 
+SPLITS = ("train", "val", "test")
 _END_MARKERS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 #: Bytes in which the end marker must stand; some cameras pad their images.
 _TRAILER = 512
@@ -16,7 +17,7 @@ _TRAILER = 512
 
 def missing_folder(folder: Path) -> str:
     """Say that `folder`, of one kind of images, is not there, and where they might be."""
-    splits = [name for name in ("train", "val", "test") if (folder.parent / name).is_dir()]
+    splits = [name for name in SPLITS if (folder.parent / name).is_dir()]
     hint = f"; {folder.parent} holds {' and '.join(splits)}: give one of these" if splits else ""
     return f"{folder} is not a folder; expected images in it{hint}"
 

@@ -168,7 +168,12 @@ class _Run:
             return self._finish()
         except KeyboardInterrupt:
             kept = "--resume goes on" if self._state_file.exists() else "nothing was saved yet"
-            self._say(f"stopped at step {self._progress.step} of {self._phase}; {kept}")
+            where = (
+                f"at step {self._progress.step} of {self._phase}"
+                if self._phase
+                else "between phases"
+            )
+            self._say(f"stopped {where}; {kept}")
             raise
         finally:
             if self._watch is not None:
